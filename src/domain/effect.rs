@@ -1,0 +1,85 @@
+//! What is to be done about an Item, as data with a key. Writing one twice is nothing.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ItemId, SessionId};
+use super::item::State;
+
+/// Something to do, decided by a step and done outside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Ask Plaid what is so. At most one question an Item waits; an earlier one wins.
+    Observe {
+        /// Not before this moment.
+        not_before: Timestamp,
+    },
+    /// Ask Plaid how a Link session ended.
+    AskSession {
+        /// Which press.
+        session: SessionId,
+        /// Not before this moment.
+        not_before: Timestamp,
+    },
+    /// Tell the operator and the application.
+    Tell(Notice),
+}
+
+/// What the operator and the application are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// The Item came into another state.
+    StateChanged {
+        /// Before.
+        from: State,
+        /// Now.
+        to: State,
+    },
+    /// The registered token opens another Item.
+    TokenForeign {
+        /// The Item that it opens.
+        opens: ItemId,
+    },
+    /// Plaid refuses the registered token.
+    TokenRefused {
+        /// Plaid's `error_code`.
+        code: String,
+    },
+    /// The last rung of a ladder was written, and there will be no more letters about this episode.
+    LadderEnded {
+        /// Which episode.
+        episode: u32,
+    },
+    /// Update mode was said to have worked, and Plaid still says otherwise.
+    ClaimNotConfirmed,
+    /// The user withdrew one account.
+    AccountRevoked,
+    /// Repairing this Item would kill a newer one.
+    Superseded {
+        /// The newer one.
+        by: ItemId,
+    },
+}
+
+impl Effect {
+    /// The key under which the outbox keeps it; nothing for what is not kept there.
+    #[must_use]
+    pub fn key(&self, item: &ItemId) -> Option<String> {
+        match self {
+            Self::Observe { .. } => Some(format!("{item}/observe")),
+            Self::AskSession { session, .. } => Some(format!("{item}/session/{session}")),
+            Self::Tell(_) => None,
+        }
+    }
+
+    /// When it may be done at the earliest.
+    #[must_use]
+    pub fn not_before(&self) -> Option<Timestamp> {
+        match self {
+            Self::Observe { not_before } | Self::AskSession { not_before, .. } => Some(*not_before),
+            Self::Tell(_) => None,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What can happen to an Item, in our own words. Plaid's words end in `plaid/`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AccountId, Institution, ItemId, LetterId, SessionId, UserId};
+use super::item::{Cure, Deadline, ExpiryReason, Kind, RemovalReason};
+
+/// What happened to an Item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The application registered the Item, or gave it another token, owner or bank.
+    Registered {
+        /// Whose it is.
+        user: UserId,
+        /// The bank, where it is known.
+        institution: Option<Institution>,
+    },
+    /// A webhook says that the user has to log in again.
+    LoginRequired(Fault),
+    /// A webhook says that the login was repaired elsewhere.
+    LoginRepaired,
+    /// A webhook says that the connection will end.
+    Expiring {
+        /// When.
+        deadline: Deadline,
+        /// Why.
+        why: ExpiryReason,
+    },
+    /// A webhook says that there are accounts which could be shared.
+    NewAccounts,
+    /// A webhook says that the user withdrew permission.
+    Revoked {
+        /// The code that said so.
+        code: String,
+    },
+    /// A webhook says that the user withdrew one account. Noted and relayed; the Item itself works.
+    AccountRevoked {
+        /// Which account.
+        account: AccountId,
+    },
+    /// Something about the Item may have changed, and no more is known: ask.
+    Suspected,
+    /// Plaid answered what is so.
+    Observed(Observation),
+    /// Plaid refuses the token: nothing can be asked until the application gives another.
+    TokenRefused {
+        /// Plaid's `error_code`.
+        code: String,
+    },
+    /// The user pressed the button: update mode begins.
+    UpdateModeStarted {
+        /// The press.
+        session: SessionId,
+    },
+    /// Somebody says that update mode went well. A claim, not proof.
+    UpdateModeFinished,
+    /// Update mode was left without success. Closes nothing.
+    UpdateModeLeft,
+    /// The clock: something may be due.
+    Tick,
+    /// The Item is gone.
+    Removed {
+        /// Who ended it.
+        why: RemovalReason,
+    },
+    /// No letters about this Item for a while.
+    Snoozed {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Letters again.
+    Resumed,
+    /// Repairing this Item would kill a newer one.
+    Superseded {
+        /// The newer one.
+        by: ItemId,
+    },
+    /// The newer Item is gone or broken: this one counts again.
+    Unsuperseded,
+    /// A letter was composed that covers this Item.
+    LetterComposed(Mention),
+    /// That letter was handed to the mail server.
+    LetterSent(Mention),
+    /// That letter did not leave: what it said about this Item was not so any more, or it could not be delivered.
+    LetterWithheld(Mention),
+}
+
+/// A fault that the user can cure in update mode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Plaid's `error_code`: untrusted text.
+    pub code: String,
+    /// Plaid's `error_code_reason`: untrusted text.
+    pub reason: Option<String>,
+    /// What update mode has to do.
+    pub cure: Cure,
+}
+
+/// Plaid's answer to one question about one Item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// When the question left. Evidence that is newer outweighs the answer.
+    pub asked_at: Timestamp,
+    /// Which Item the token opens.
+    pub item: ItemId,
+    /// How the Item is.
+    pub health: Health,
+    /// When the consent ends; nothing where no end is planned.
+    pub consent_expires_at: Option<Timestamp>,
+    /// The bank, where Plaid named it.
+    pub institution: Option<Institution>,
+}
+
+/// How an Item is, by Plaid's word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// No error.
+    Good,
+    /// The user can cure it.
+    Broken(Fault),
+    /// The user withdrew permission.
+    Revoked {
+        /// The code or reason that said so.
+        code: String,
+    },
+    /// The bank or Plaid is down, or nobody but the operator can do anything: nothing to mail about.
+    Impaired {
+        /// Plaid's `error_code`.
+        code: String,
+    },
+    /// Plaid no longer knows the Item.
+    Gone,
+}
+
+/// What a letter says about an Item, and which rung of which episode it covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Mention {
+    /// The letter.
+    pub letter: LetterId,
+    /// The episode that it is about.
+    pub episode: u32,
+    /// What it says.
+    pub topic: Topic,
+}
+
+/// What a letter says about an Item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Topic {
+    /// A reminder: this rung, counted from 0, of the ladder of a condition.
+    Reminder {
+        /// The condition.
+        kind: Kind,
+        /// The rung, from 0.
+        rung: u8,
+    },
+    /// "It works again."
+    WorksAgain,
+}
+
+impl Event {
+    /// The name that the journal and the API use.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Registered { .. } => "registered",
+            Self::LoginRequired(_) => "login_required",
+            Self::LoginRepaired => "login_repaired",
+            Self::Expiring { .. } => "expiring",
+            Self::NewAccounts => "new_accounts",
+            Self::Revoked { .. } => "revoked",
+            Self::AccountRevoked { .. } => "account_revoked",
+            Self::Suspected => "suspected",
+            Self::Observed(_) => "observed",
+            Self::TokenRefused { .. } => "token_refused",
+            Self::UpdateModeStarted { .. } => "update_mode_started",
+            Self::UpdateModeFinished => "update_mode_finished",
+            Self::UpdateModeLeft => "update_mode_left",
+            Self::Tick => "tick",
+            Self::Removed { .. } => "removed",
+            Self::Snoozed { .. } => "snoozed",
+            Self::Resumed => "resumed",
+            Self::Superseded { .. } => "superseded",
+            Self::Unsuperseded => "unsuperseded",
+            Self::LetterComposed(_) => "letter_composed",
+            Self::LetterSent(_) => "letter_sent",
+            Self::LetterWithheld(_) => "letter_withheld",
+        }
+    }
+}

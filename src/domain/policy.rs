@@ -1,0 +1,80 @@
+//! What the operator may decide about letters, and the figures that nobody needs to change.
+
+use jiff::SignedDuration;
+
+use super::item::Kind;
+use super::ladder::Ladder;
+use super::window::SendWindow;
+
+/// A login that breaks within this time of its repair goes on with the old episode and ladder.
+pub const FLAP: SignedDuration = SignedDuration::from_hours(72);
+
+/// A consent that ends within this time is about to end. Plaid's own notices come seven days ahead.
+pub const EXPIRY_HORIZON: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// New accounts that nobody chose to share lapse after this time.
+pub const NEW_ACCOUNTS_LAPSE: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// When to ask again after update mode was said to have worked and Plaid did not confirm it: counted from the answer.
+pub const CLAIM_ASKS: [SignedDuration; 3] =
+    [SignedDuration::from_mins(1), SignedDuration::from_mins(5), SignedDuration::from_mins(15)];
+
+/// How long after a press to ask how the Link session ended, if nobody said so before: update-mode Link tokens live for
+/// 30 minutes, and by then the session is over.
+pub const SESSION_ASK: SignedDuration = SignedDuration::from_mins(31);
+
+/// How soon to ask again when there is evidence newer than the answer.
+pub const REASK: SignedDuration = SignedDuration::from_secs(30);
+
+/// At most so many letters about one Item ...
+pub const ITEM_LETTERS_MAX: usize = 6;
+
+/// ... within this time.
+pub const ITEM_LETTERS_SPAN: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// "It works again" is no news after this time.
+pub const WORKS_AGAIN_MAX: SignedDuration = SignedDuration::from_hours(72);
+
+/// What the operator decided about letters: the section `[reminders]` of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Counted up from the break.
+    pub login_required: Ladder,
+    /// Counted down to the deadline.
+    pub pending_expiration: Ladder,
+    /// Counted up from the notice.
+    pub new_accounts: Ladder,
+    /// Counted up from the withdrawal; empty unless the operator wants it.
+    pub revoked: Ladder,
+    /// The times at which a letter may leave, in the user's time zone.
+    pub send_window: SendWindow,
+    /// At least this long between two letters with reminders to one user.
+    pub user_gap: SignedDuration,
+}
+
+impl Policy {
+    /// The ladder of a kind of condition.
+    #[must_use]
+    pub fn ladder(&self, kind: Kind) -> &Ladder {
+        match kind {
+            Kind::Revoked => &self.revoked,
+            Kind::LoginRequired => &self.login_required,
+            Kind::PendingExpiration => &self.pending_expiration,
+            Kind::NewAccounts => &self.new_accounts,
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let minutes = |list: &[i64]| list.iter().map(|m| SignedDuration::from_mins(*m)).collect();
+        Self {
+            login_required: Ladder::up(minutes(&[30, 3 * 24 * 60, 7 * 24 * 60, 14 * 24 * 60])).expect("ascending"),
+            pending_expiration: Ladder::down(minutes(&[7 * 24 * 60, 24 * 60, 0])).expect("descending"),
+            new_accounts: Ladder::up(minutes(&[24 * 60])).expect("one rung"),
+            revoked: Ladder::up(Vec::new()).expect("no rung"),
+            send_window: SendWindow::parse("* * 9-17 * * *").expect("a window"),
+            user_gap: SignedDuration::from_hours(24),
+        }
+    }
+}

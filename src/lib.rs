@@ -1,0 +1,2 @@
+//! relinkd
+pub mod domain;

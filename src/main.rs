@@ -1,0 +1,2 @@
+//! relinkd
+fn main() {}
