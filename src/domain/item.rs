@@ -20,7 +20,9 @@ pub struct Item {
     pub user: UserId,
     /// The bank, where it is known.
     pub institution: Option<Institution>,
-    /// What is known about the access token that was registered.
+    /// When the present access token was registered. Answers to older questions belong to another token.
+    pub registered_at: Timestamp,
+    /// What is known about that token.
     pub token: Token,
     /// Since when the Item is in its present [`State`].
     pub since: Timestamp,
@@ -78,19 +80,7 @@ pub enum Login {
         episode: Episode<Break>,
         /// When it ended.
         at: Timestamp,
-        /// Whether the user is still to be told that it works again.
-        word: Word,
     },
-}
-
-/// Whether "it works again" is still owed to the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Word {
-    /// The user was written to about the break and does not know yet.
-    Owed,
-    /// Nothing to say: told already, or never written to.
-    Settled,
 }
 
 /// One condition from opening to closing. Its number is unique within the Item.
@@ -121,6 +111,8 @@ pub struct Break {
     pub broken_at: Timestamp,
     /// The newest sign that it is broken. An answer to an older question does not close it.
     pub evidence_at: Timestamp,
+    /// How many of the episode's letters "it works again" has answered. While there are more, the word is owed.
+    pub answered: u32,
 }
 
 /// What update mode has to do to cure a break.
@@ -315,6 +307,7 @@ impl Item {
             id,
             user,
             institution,
+            registered_at: now,
             token: Token::Unproven,
             since: now,
             removed: None,
@@ -356,6 +349,15 @@ impl Item {
         match &self.login {
             Login::Broken(episode) => Some(episode),
             Login::Sound | Login::Mended { .. } => None,
+        }
+    }
+
+    /// The mended login episode about which "it works again" is owed, and when it was mended.
+    #[must_use]
+    pub fn word_owed(&self) -> Option<(&Episode<Break>, Timestamp)> {
+        match &self.login {
+            Login::Mended { episode, at } if episode.letters > episode.what.answered => Some((episode, *at)),
+            Login::Sound | Login::Broken(_) | Login::Mended { .. } => None,
         }
     }
 

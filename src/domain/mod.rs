@@ -2,11 +2,17 @@
 //!
 //! No async, no I/O, no clock, no randomness: time and ids come in as arguments, what is to be done goes out as data.
 //! Everything else in this crate exists to feed these rules and to carry out what they say.
+//!
+//! Read in this order: [`item`] (what can be true of an Item, and the state that follows), [`event`] (what can happen to
+//! it), [`mod@transition`] (the one rule for an Item), [`mod@compose`] (the one rule for a user), then [`ladder`],
+//! [`window`] and [`policy`] for when letters are due, and [`effect`] for what is to be done outside.
 
+pub mod compose;
 pub mod effect;
 pub mod event;
 pub mod ids;
 pub mod item;
 pub mod ladder;
 pub mod policy;
+pub mod transition;
 pub mod window;

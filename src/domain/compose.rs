@@ -1,0 +1,323 @@
+//! The one rule for a user: all that is due, the history and the user's wishes -> one letter, a wait, or nothing.
+//!
+//! What is due is derived from the Items each time, so nothing can be forgotten and nothing is sent twice: a rung is behind
+//! once a letter covers it. [`still_wanted`] asks the same question again right before a letter leaves.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use super::event::Topic;
+use super::ids::{InstitutionId, ItemId, UserId};
+use super::item::{Item, Kind, Token};
+use super::ladder::Standing;
+use super::policy::{ITEM_LETTERS_MAX, ITEM_LETTERS_SPAN, Policy, WORKS_AGAIN_MAX};
+use super::transition::after;
+
+/// An end user, as far as letters are concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The application's name for the user.
+    pub id: UserId,
+    /// Where the user's day begins and ends.
+    pub time_zone: TimeZone,
+    /// Whether there is an address that takes letters.
+    pub reach: Reach,
+    /// Since when the user wants no letters at all.
+    pub stopped_at: Option<Timestamp>,
+    /// No letters before this moment.
+    pub snoozed_until: Option<Timestamp>,
+}
+
+/// Whether a user can be written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// There is an address.
+    Address,
+    /// The application gave none.
+    NoAddress,
+    /// The address takes no letters: it bounced or complained.
+    Suppressed,
+}
+
+/// A letter that left, or is on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// When it was composed.
+    pub at: Timestamp,
+    /// About which Items.
+    pub items: Vec<ItemId>,
+    /// Whether it reminded of anything; "it works again" alone does not.
+    pub reminder: bool,
+}
+
+/// What holds letters back that neither the user nor the Item knows of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// A letter to this user is composed and not settled yet.
+    pub underway: bool,
+    /// Banks of which so many Items fail at once that it is the bank's fault: no letters about them before then.
+    pub held: Vec<(InstitutionId, Timestamp)>,
+    /// The cap for the user's mailbox provider is used up until then.
+    pub provider_full_until: Option<Timestamp>,
+}
+
+/// What one letter says about one Item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// About which Item.
+    pub item: ItemId,
+    /// About which of its episodes.
+    pub episode: u32,
+    /// What it says.
+    pub topic: Topic,
+}
+
+/// What is to be done for a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Composition {
+    /// Write one letter with these lines, the most urgent first.
+    Write(Vec<Line>),
+    /// Look again then.
+    Wait {
+        /// When.
+        until: Timestamp,
+        /// Why not now.
+        why: Delay,
+    },
+    /// Nothing to write, until something happens.
+    Nothing(Silence),
+}
+
+/// Why a letter waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delay {
+    /// No rung is due before then.
+    NotDue,
+    /// The user had a letter a short time ago.
+    UserGap,
+    /// It is night where the user is.
+    SendWindow,
+    /// The user asked for a pause.
+    Snoozed,
+    /// The mailbox provider takes no more today.
+    ProviderFull,
+}
+
+/// Why there is nothing to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Silence {
+    /// No Item has a rung left, now or later.
+    NothingDue,
+    /// The user stopped all letters.
+    Stopped,
+    /// There is no address.
+    NoAddress,
+    /// The address takes no letters.
+    Suppressed,
+    /// A letter is on its way already.
+    Underway,
+    /// The send window never opens again.
+    WindowNeverOpens,
+}
+
+/// What is to be done for a user: one letter, a wait, or nothing.
+///
+/// `sent` holds the letters of the last 30 days at least.
+pub fn compose(
+    user: &User,
+    items: &[Item],
+    sent: &[Sent],
+    circumstances: &Circumstances,
+    now: Timestamp,
+    policy: &Policy,
+) -> Composition {
+    if let Some(silence) = silence(user) {
+        return Composition::Nothing(silence);
+    }
+    if circumstances.underway {
+        return Composition::Nothing(Silence::Underway);
+    }
+    if let Some(until) = user.snoozed_until.filter(|until| *until > now) {
+        return Composition::Wait { until, why: Delay::Snoozed };
+    }
+    let outlooks: Vec<Outlook> = items.iter().map(|item| outlook(item, sent, circumstances, now, policy)).collect();
+    let mut lines: Vec<Line> = outlooks.iter().flat_map(|outlook| outlook.due.clone()).collect();
+    if lines.is_empty() {
+        return match outlooks.iter().filter_map(|outlook| outlook.next).min() {
+            Some(until) => Composition::Wait { until, why: Delay::NotDue },
+            None => Composition::Nothing(Silence::NothingDue),
+        };
+    }
+    let gap_ends = sent.iter().filter(|letter| letter.reminder).map(|letter| after(letter.at, policy.user_gap)).max();
+    if let Some(until) = gap_ends.filter(|until| *until > now) {
+        // "It works again" answers a letter, so it does not wait for the next one's turn.
+        lines.retain(|line| line.topic == Topic::WorksAgain);
+        if lines.is_empty() {
+            return Composition::Wait { until, why: Delay::UserGap };
+        }
+    }
+    if let Some(until) = circumstances.provider_full_until.filter(|until| *until > now) {
+        return Composition::Wait { until, why: Delay::ProviderFull };
+    }
+    match policy.send_window.opens_at(now, &user.time_zone) {
+        None => Composition::Nothing(Silence::WindowNeverOpens),
+        Some(until) if until > now => Composition::Wait { until, why: Delay::SendWindow },
+        Some(_) => {
+            lines.sort_by(|a, b| urgency(a.topic).cmp(&urgency(b.topic)).then_with(|| a.item.cmp(&b.item)));
+            Composition::Write(lines)
+        }
+    }
+}
+
+/// Whether a line of a composed letter is still so. Asked again right before the letter leaves.
+#[must_use]
+pub fn still_wanted(line: &Line, item: &Item, user: &User, now: Timestamp) -> bool {
+    let silent = silence(user).is_some() || user.snoozed_until.is_some_and(|until| until > now);
+    if silent || item.user != user.id || !matches!(addressable(item, now), Addressable::Now) {
+        return false;
+    }
+    match line.topic {
+        Topic::WorksAgain => matches!(
+            &item.login,
+            super::item::Login::Mended { episode, .. } if episode.number == line.episode
+        ),
+        Topic::Reminder { kind, .. } => {
+            urgent(item, now).is_some_and(|(most, episode)| most == kind && episode.number == line.episode)
+        }
+    }
+}
+
+/// The first moment at which this Item may have something to say to its user; nothing if it has nothing to say.
+#[must_use]
+pub fn speaks_at(item: &Item, now: Timestamp, policy: &Policy) -> Option<Timestamp> {
+    let outlook = outlook(item, &[], &Circumstances::default(), now, policy);
+    if outlook.due.is_empty() { outlook.next } else { Some(now) }
+}
+
+fn silence(user: &User) -> Option<Silence> {
+    if user.stopped_at.is_some() {
+        return Some(Silence::Stopped);
+    }
+    match user.reach {
+        Reach::Address => None,
+        Reach::NoAddress => Some(Silence::NoAddress),
+        Reach::Suppressed => Some(Silence::Suppressed),
+    }
+}
+
+/// What one Item has to say now, and when it will have something to say next.
+#[derive(Default)]
+struct Outlook {
+    due: Vec<Line>,
+    next: Option<Timestamp>,
+}
+
+enum Addressable {
+    Now,
+    From(Timestamp),
+    Never,
+}
+
+/// Whether letters about an Item may be written at all.
+fn addressable(item: &Item, now: Timestamp) -> Addressable {
+    let proven = match item.token {
+        Token::Proven => true,
+        Token::Unproven | Token::Foreign | Token::Refused => false,
+    };
+    if !proven || item.removed.is_some() || item.superseded_by.is_some() {
+        return Addressable::Never;
+    }
+    match item.snoozed_until {
+        Some(until) if until > now => Addressable::From(until),
+        Some(_) | None => Addressable::Now,
+    }
+}
+
+/// The most urgent condition: the only one whose ladder runs, since update mode cures them all.
+fn urgent(item: &Item, now: Timestamp) -> Option<(Kind, super::item::Episode<()>)> {
+    // A deadline that passed is a question for Plaid, not for the user.
+    let passed = item.expiry.as_ref().is_some_and(|expiry| expiry.what.deadline.at() <= now);
+    Kind::ALL
+        .into_iter()
+        .filter(|kind| *kind != Kind::PendingExpiration || !passed)
+        .find_map(|kind| item.open(kind).map(|episode| (kind, episode)))
+}
+
+fn outlook(item: &Item, sent: &[Sent], circumstances: &Circumstances, now: Timestamp, policy: &Policy) -> Outlook {
+    let later = |next| Outlook { due: Vec::new(), next };
+    match addressable(item, now) {
+        Addressable::Never => return Outlook::default(),
+        Addressable::From(until) => return later(Some(until)),
+        Addressable::Now => {}
+    }
+    if let Some((episode, at)) = item.word_owed()
+        && now.duration_since(at) < WORKS_AGAIN_MAX
+        && item.revoked.is_none()
+    {
+        let word = Line { item: item.id.clone(), episode: episode.number, topic: Topic::WorksAgain };
+        return Outlook { due: vec![word], next: None };
+    }
+    let Some((kind, episode)) = urgent(item, now) else { return Outlook::default() };
+    match standing(item, kind, &episode, now, policy) {
+        Standing::Ended => Outlook::default(),
+        Standing::Next { at } => later(Some(at)),
+        Standing::Due { rung } => {
+            let held = held_until(item, circumstances).max(capped_until(item, sent, now));
+            if let Some(until) = held.filter(|until| *until > now) {
+                return later(Some(until));
+            }
+            let topic = Topic::Reminder { kind, rung };
+            Outlook { due: vec![Line { item: item.id.clone(), episode: episode.number, topic }], next: None }
+        }
+    }
+}
+
+/// Where the ladder of an open condition stands.
+fn standing(item: &Item, kind: Kind, episode: &super::item::Episode<()>, now: Timestamp, policy: &Policy) -> Standing {
+    let ladder = policy.ladder(kind);
+    let (anchor, floor) = match kind {
+        Kind::Revoked | Kind::NewAccounts => (episode.opened_at, episode.opened_at),
+        Kind::PendingExpiration => {
+            (item.expiry.as_ref().map_or(episode.opened_at, |expiry| expiry.what.deadline.at()), episode.opened_at)
+        }
+        Kind::LoginRequired => {
+            // Each break gets the wait for self-healing, also one that goes on with an old ladder.
+            let broken_at = item.broken().map_or(episode.opened_at, |broken| broken.what.broken_at);
+            (episode.opened_at, after(broken_at, ladder.first().unwrap_or_default()))
+        }
+    };
+    ladder.standing(anchor, episode.rungs_passed, floor, now)
+}
+
+fn held_until(item: &Item, circumstances: &Circumstances) -> Option<Timestamp> {
+    let bank = &item.institution.as_ref()?.id;
+    circumstances.held.iter().filter(|(held, _)| held == bank).map(|(_, until)| *until).max()
+}
+
+/// When the Item may be written about again, if it had its letters for this month.
+fn capped_until(item: &Item, sent: &[Sent], now: Timestamp) -> Option<Timestamp> {
+    let mut times: Vec<Timestamp> = sent
+        .iter()
+        .filter(|letter| letter.reminder && letter.items.contains(&item.id))
+        .map(|letter| letter.at)
+        .filter(|at| after(*at, ITEM_LETTERS_SPAN) > now)
+        .collect();
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    times.get(ITEM_LETTERS_MAX - 1).map(|oldest| after(*oldest, ITEM_LETTERS_SPAN))
+}
+
+/// Most urgent first; "it works again" last.
+fn urgency(topic: Topic) -> u8 {
+    match topic {
+        Topic::Reminder { kind: Kind::Revoked, .. } => 0,
+        Topic::Reminder { kind: Kind::LoginRequired, .. } => 1,
+        Topic::Reminder { kind: Kind::PendingExpiration, .. } => 2,
+        Topic::Reminder { kind: Kind::NewAccounts, .. } => 3,
+        Topic::WorksAgain => 4,
+    }
+}

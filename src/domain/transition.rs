@@ -1,0 +1,506 @@
+//! The one rule for an Item: what follows from an event.
+//!
+//! [`transition`] cannot fail: every pair of Item and event has an answer, often "nothing". A webhook is a hint and opens
+//! conditions; Plaid's answer to a question closes them. Where the order of things matters, the newer question decides.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::effect::{Effect, Notice};
+use super::event::{Event, Fault, Health, Mention, Observation, Topic};
+use super::ids::{Institution, UserId};
+use super::item::{
+    Arrival, Break, Claim, Deadline, Episode, Expiry, ExpiryReason, Impaired, Item, Kind, Login, RemovalReason,
+    Removed, Revocation, Token,
+};
+use super::policy::{CLAIM_ASKS, EXPIRY_HORIZON, FLAP, NEW_ACCOUNTS_LAPSE, Policy, REASK, SESSION_ASK};
+
+/// How long after a deadline passed without an answer that settles it to ask again.
+const PASSED_DEADLINE_ASK: SignedDuration = SignedDuration::from_hours(6);
+
+/// What follows from an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Step {
+    /// The Item as it is now.
+    pub item: Item,
+    /// What is to be done.
+    pub effects: Vec<Effect>,
+    /// The episodes that ended.
+    pub closed: Vec<Closed>,
+}
+
+/// An episode that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// Of which condition.
+    pub kind: Kind,
+    /// Its number within the Item.
+    pub number: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How an episode ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Update mode was said to have worked, and Plaid confirmed it.
+    Repaired,
+    /// It works, and nobody said why: repaired elsewhere, or healed by itself.
+    Healed,
+    /// Nobody acted on it in time, and it no longer matters.
+    Lapsed,
+    /// Something more urgent took its place.
+    Overtaken,
+    /// The Item is gone.
+    Removed,
+}
+
+/// Every outcome with the name that the outside uses.
+pub const OUTCOMES: [(Outcome, &str); 5] = [
+    (Outcome::Repaired, "repaired"),
+    (Outcome::Healed, "healed"),
+    (Outcome::Lapsed, "lapsed"),
+    (Outcome::Overtaken, "overtaken"),
+    (Outcome::Removed, "removed"),
+];
+
+/// What follows from an event for an Item.
+pub fn transition(item: &Item, event: &Event, now: Timestamp, policy: &Policy) -> Step {
+    let mut step = Draft { item: item.clone(), effects: Vec::new(), closed: Vec::new(), now };
+    // Gone is gone: only a new registration begins a new life.
+    if item.removed.is_none() || matches!(event, Event::Registered { .. }) {
+        step.apply(event, policy);
+    }
+    step.finish(item)
+}
+
+struct Draft {
+    item: Item,
+    effects: Vec<Effect>,
+    closed: Vec<Closed>,
+    now: Timestamp,
+}
+
+impl Draft {
+    fn apply(&mut self, event: &Event, policy: &Policy) {
+        let now = self.now;
+        match event {
+            Event::Registered { user, institution } => self.register(user, institution.as_ref()),
+            Event::LoginRequired(fault) => {
+                self.open_login(fault, now);
+                self.observe(now);
+            }
+            Event::LoginRepaired => {
+                self.close_login(Outcome::Healed);
+                self.observe(now);
+            }
+            Event::Expiring { deadline, why } => self.expiring(*deadline, *why),
+            Event::NewAccounts => self.open_new_accounts(),
+            Event::Revoked { code } => self.open_revoked(code),
+            Event::AccountRevoked { .. } => self.tell(Notice::AccountRevoked),
+            Event::Suspected => self.observe(now),
+            Event::Observed(answer) => self.observed(answer),
+            Event::TokenRefused { code } => self.token_refused(code),
+            Event::UpdateModeStarted { session } => {
+                self.effects.push(Effect::AskSession { session: *session, not_before: after(now, SESSION_ASK) });
+            }
+            Event::UpdateModeFinished => {
+                self.item.claim = Some(Claim { at: now, asked: 0 });
+                self.observe(now);
+            }
+            Event::UpdateModeLeft => {}
+            Event::Tick => self.tick(),
+            Event::Removed { why } => self.remove(*why),
+            Event::Snoozed { until } => self.item.snoozed_until = Some(*until).filter(|until| *until > now),
+            Event::Resumed => self.item.snoozed_until = None,
+            Event::Superseded { by } => {
+                if self.item.superseded_by.as_ref() != Some(by) {
+                    self.item.superseded_by = Some(by.clone());
+                    self.tell(Notice::Superseded { by: by.clone() });
+                }
+            }
+            Event::Unsuperseded => self.item.superseded_by = None,
+            Event::LetterComposed(mention) => self.letter_composed(mention),
+            Event::LetterSent(mention) => self.letter_sent(mention, policy),
+            Event::LetterWithheld(mention) => self.letter_withheld(mention),
+        }
+    }
+
+    fn finish(mut self, before: &Item) -> Step {
+        let (from, to) = (before.state(), self.item.state());
+        if from != to {
+            self.item.since = self.now;
+            self.tell(Notice::StateChanged { from, to });
+        }
+        Step { item: self.item, effects: self.effects, closed: self.closed }
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        self.effects.push(Effect::Tell(notice));
+    }
+
+    fn observe(&mut self, not_before: Timestamp) {
+        self.effects.push(Effect::Observe { not_before });
+    }
+
+    /// The number of a new episode.
+    fn number(&mut self) -> u32 {
+        self.item.episodes += 1;
+        self.item.episodes
+    }
+
+    fn open<T>(&mut self, what: T) -> Episode<T> {
+        Episode { number: self.number(), opened_at: self.now, rungs_passed: 0, letters: 0, what }
+    }
+
+    fn close(&mut self, kind: Kind, number: u32, outcome: Outcome) {
+        self.closed.push(Closed { kind, number, outcome });
+    }
+
+    fn register(&mut self, user: &UserId, institution: Option<&Institution>) {
+        let now = self.now;
+        if self.item.removed.is_some() {
+            // Numbers go on, so that the keys of the old life's letters are never met again.
+            let episodes = self.item.episodes;
+            self.item = Item { episodes, ..Item::new(self.item.id.clone(), user.clone(), None, now) };
+        }
+        self.item.user = user.clone();
+        self.item.registered_at = now;
+        self.item.token = Token::Unproven;
+        self.item.institution = institution.cloned().or(self.item.institution.take());
+        self.observe(now);
+    }
+
+    fn token_refused(&mut self, code: &str) {
+        if self.item.token != Token::Refused {
+            self.item.token = Token::Refused;
+            self.tell(Notice::TokenRefused { code: code.to_owned() });
+        }
+    }
+
+    fn remove(&mut self, why: RemovalReason) {
+        self.close_login(Outcome::Removed);
+        self.close_expiry(Outcome::Removed);
+        self.close_new_accounts(Outcome::Removed);
+        self.close_revoked(Outcome::Removed);
+        let gone = Item::new(self.item.id.clone(), self.item.user.clone(), self.item.institution.take(), self.now);
+        self.item = Item {
+            removed: Some(Removed { at: self.now, why }),
+            episodes: self.item.episodes,
+            token: self.item.token,
+            registered_at: self.item.registered_at,
+            observed_at: self.item.observed_at,
+            ..gone
+        };
+    }
+
+    fn open_login(&mut self, fault: &Fault, evidence_at: Timestamp) {
+        let now = self.now;
+        let fresh = |answered| Break {
+            code: fault.code.clone(),
+            reason: fault.reason.clone(),
+            cure: fault.cure,
+            broken_at: now,
+            evidence_at,
+            answered,
+        };
+        self.item.login = match std::mem::replace(&mut self.item.login, Login::Sound) {
+            Login::Broken(mut episode) => {
+                let newest = episode.what.evidence_at.max(evidence_at);
+                episode.what =
+                    Break { broken_at: episode.what.broken_at, evidence_at: newest, ..fresh(episode.what.answered) };
+                Login::Broken(episode)
+            }
+            Login::Mended { episode, at } if now.duration_since(at) < FLAP => {
+                let what = fresh(episode.what.answered);
+                Login::Broken(Episode { what, ..episode })
+            }
+            Login::Sound | Login::Mended { .. } => Login::Broken(self.open(fresh(0))),
+        };
+    }
+
+    fn close_login(&mut self, outcome: Outcome) {
+        self.item.login = match std::mem::replace(&mut self.item.login, Login::Sound) {
+            Login::Broken(episode) => {
+                self.close(Kind::LoginRequired, episode.number, outcome);
+                Login::Mended { episode, at: self.now }
+            }
+            login @ (Login::Sound | Login::Mended { .. }) => login,
+        };
+    }
+
+    fn expiring(&mut self, deadline: Deadline, why: ExpiryReason) {
+        if deadline.at() <= self.now {
+            self.observe(self.now);
+            return;
+        }
+        match &mut self.item.expiry {
+            None => {
+                let expiry = self.open(Expiry { deadline, why });
+                self.item.expiry = Some(expiry);
+            }
+            Some(open) => {
+                open.what.deadline = match (open.what.deadline, deadline) {
+                    (known @ Deadline::Known(_), Deadline::Assumed(_)) => known,
+                    (Deadline::Assumed(first), Deadline::Assumed(_)) => Deadline::Assumed(first),
+                    (Deadline::Known(_) | Deadline::Assumed(_), said @ Deadline::Known(_)) => said,
+                };
+                if why != ExpiryReason::Unsaid {
+                    open.what.why = why;
+                }
+            }
+        }
+    }
+
+    fn close_expiry(&mut self, outcome: Outcome) {
+        if let Some(episode) = self.item.expiry.take() {
+            self.close(Kind::PendingExpiration, episode.number, outcome);
+        }
+    }
+
+    fn open_new_accounts(&mut self) {
+        if self.item.new_accounts.is_none() {
+            let episode = self.open(Arrival);
+            self.item.new_accounts = Some(episode);
+        }
+    }
+
+    fn close_new_accounts(&mut self, outcome: Outcome) {
+        if let Some(episode) = self.item.new_accounts.take() {
+            self.close(Kind::NewAccounts, episode.number, outcome);
+        }
+    }
+
+    fn open_revoked(&mut self, code: &str) {
+        if self.item.revoked.is_none() {
+            let episode = self.open(Revocation { code: code.to_owned() });
+            self.item.revoked = Some(episode);
+        }
+    }
+
+    fn close_revoked(&mut self, outcome: Outcome) {
+        if let Some(episode) = self.item.revoked.take() {
+            self.close(Kind::Revoked, episode.number, outcome);
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.now;
+        if self.item.snoozed_until.is_some_and(|until| until <= now) {
+            self.item.snoozed_until = None;
+        }
+        if self.item.expiry.as_ref().is_some_and(|expiry| expiry.what.deadline.at() <= now) {
+            self.observe(now);
+        }
+        if self.item.new_accounts.as_ref().is_some_and(|arrival| after(arrival.opened_at, NEW_ACCOUNTS_LAPSE) <= now) {
+            self.close_new_accounts(Outcome::Lapsed);
+        }
+    }
+
+    fn observed(&mut self, answer: &Observation) {
+        if self.item.observed_at.is_some_and(|newest| answer.asked_at <= newest) {
+            return;
+        }
+        if answer.asked_at < self.item.registered_at {
+            // It was asked with the token that the present one replaced.
+            self.observe(self.now);
+            return;
+        }
+        if answer.item != self.item.id {
+            if self.item.token != Token::Foreign {
+                self.item.token = Token::Foreign;
+                self.tell(Notice::TokenForeign { opens: answer.item.clone() });
+            }
+            return;
+        }
+        self.item.token = Token::Proven;
+        self.item.observed_at = Some(answer.asked_at);
+        if let Some(institution) = &answer.institution {
+            self.item.institution = Some(institution.clone());
+        }
+        self.hear(answer);
+        self.item.consent_expires_at = answer.consent_expires_at;
+        if self.item.claim.is_some_and(|claim| answer.asked_at < claim.at) {
+            self.observe(self.now);
+        }
+    }
+
+    /// What an answer about the right Item changes.
+    fn hear(&mut self, answer: &Observation) {
+        let claimed = self.item.claim.is_some_and(|claim| answer.asked_at >= claim.at);
+        let impaired_since = self.item.impaired.take().map_or(self.now, |impaired| impaired.since);
+        let confirmed = match &answer.health {
+            Health::Gone => return self.remove(RemovalReason::UnknownToPlaid),
+            Health::Good => self.heard_good(answer, claimed),
+            Health::Broken(fault) => {
+                self.heard_broken(fault, answer);
+                false
+            }
+            Health::Revoked { code } => {
+                self.open_revoked(code);
+                false
+            }
+            Health::Impaired { code } => {
+                self.item.impaired = Some(Impaired { since: impaired_since, code: code.clone() });
+                false
+            }
+        };
+        match (claimed, confirmed) {
+            (true, true) => {
+                self.close_revoked(Outcome::Repaired);
+                self.close_new_accounts(Outcome::Repaired);
+                self.item.claim = None;
+            }
+            (true, false) => self.doubt_claim(),
+            (false, _) => {}
+        }
+    }
+
+    /// No error. Answers whether a claimed repair is confirmed by it.
+    fn heard_good(&mut self, answer: &Observation, claimed: bool) -> bool {
+        let outcome = if claimed { Outcome::Repaired } else { Outcome::Healed };
+        if self.item.broken().is_some_and(|episode| episode.what.evidence_at > answer.asked_at) {
+            self.observe(after(self.now, REASK));
+            return false;
+        }
+        self.close_login(outcome);
+        self.settle_expiry(answer, claimed, outcome)
+    }
+
+    fn heard_broken(&mut self, fault: &Fault, answer: &Observation) {
+        if let Login::Mended { at, .. } = &self.item.login
+            && *at > answer.asked_at
+        {
+            self.observe(after(self.now, REASK));
+            return;
+        }
+        self.open_login(fault, answer.asked_at);
+        if self.item.expiry.as_ref().is_some_and(|expiry| expiry.what.deadline.at() <= answer.asked_at) {
+            self.close_expiry(Outcome::Overtaken);
+        }
+    }
+
+    /// What a healthy answer says about the end of the consent. Answers whether it agrees with a claimed repair: an old
+    /// end that is still there does not.
+    fn settle_expiry(&mut self, answer: &Observation, claimed: bool, outcome: Outcome) -> bool {
+        let (now, before) = (self.now, self.item.consent_expires_at);
+        let ends = answer.consent_expires_at;
+        let near = ends.filter(|ends| *ends > now && *ends <= after(now, EXPIRY_HORIZON));
+        let Some(noted) = self.item.expiry.as_ref().map(|episode| episode.what.clone()) else {
+            if let Some(ends) = near {
+                self.expiring(Deadline::Known(ends), ExpiryReason::ConsentEnds);
+            }
+            return true;
+        };
+        let deadline = noted.deadline.at();
+        // A consent that outlives a bank's move says nothing about the move, unless it is a new one.
+        let renewed = ends.is_some_and(|ends| match noted.why {
+            ExpiryReason::BankMoves => ends > deadline && before.is_some_and(|before| ends > before),
+            ExpiryReason::ConsentEnds | ExpiryReason::Unsaid => ends > deadline,
+        });
+        let cured = renewed || claimed && ends.is_none_or(|ends| ends > deadline);
+        match near {
+            Some(ends) if cured => self.expiring(Deadline::Known(ends), ExpiryReason::ConsentEnds),
+            None if cured => self.close_expiry(outcome),
+            Some(ends) if matches!(noted.deadline, Deadline::Assumed(_)) && noted.why != ExpiryReason::BankMoves => {
+                self.expiring(Deadline::Known(ends), ExpiryReason::ConsentEnds);
+            }
+            Some(_) | None if deadline <= answer.asked_at => self.close_expiry(Outcome::Lapsed),
+            Some(_) | None => {}
+        }
+        cured || deadline <= answer.asked_at
+    }
+
+    /// Plaid did not confirm a claimed repair: ask again while it may only lag.
+    fn doubt_claim(&mut self) {
+        let Some(claim) = &mut self.item.claim else { return };
+        match CLAIM_ASKS.get(usize::from(claim.asked)) {
+            Some(wait) => {
+                claim.asked += 1;
+                self.observe(after(self.now, *wait));
+            }
+            None => {
+                self.item.claim = None;
+                self.tell(Notice::ClaimNotConfirmed);
+            }
+        }
+    }
+
+    fn letter_composed(&mut self, mention: &Mention) {
+        match mention.topic {
+            Topic::Reminder { kind, rung } => self.on_ladder(kind, mention.episode, |passed, _| {
+                *passed = (*passed).max(rung.saturating_add(1));
+            }),
+            Topic::WorksAgain => self.on_mended(mention.episode, |letters, answered| *answered = letters),
+        }
+    }
+
+    fn letter_sent(&mut self, mention: &Mention, policy: &Policy) {
+        match mention.topic {
+            Topic::Reminder { kind, rung } => {
+                self.on_ladder(kind, mention.episode, |_, letters| *letters += 1);
+                if rung.saturating_add(1) >= policy.ladder(kind).len() {
+                    self.tell(Notice::LadderEnded { episode: mention.episode });
+                }
+            }
+            Topic::WorksAgain => {}
+        }
+    }
+
+    fn letter_withheld(&mut self, mention: &Mention) {
+        match mention.topic {
+            Topic::Reminder { kind, rung } => self.on_ladder(kind, mention.episode, |passed, _| {
+                *passed = (*passed).min(rung);
+            }),
+            Topic::WorksAgain => self.on_mended(mention.episode, |_, answered| *answered = 0),
+        }
+    }
+
+    /// Changes how far the ladder of an episode is, and how many letters it had, if it is still there.
+    fn on_ladder(&mut self, kind: Kind, number: u32, change: impl FnOnce(&mut u8, &mut u32)) {
+        fn of<T>(episode: &mut Episode<T>) -> (u32, &mut u8, &mut u32) {
+            (episode.number, &mut episode.rungs_passed, &mut episode.letters)
+        }
+        let found = match kind {
+            Kind::Revoked => self.item.revoked.as_mut().map(of),
+            Kind::PendingExpiration => self.item.expiry.as_mut().map(of),
+            Kind::NewAccounts => self.item.new_accounts.as_mut().map(of),
+            Kind::LoginRequired => match &mut self.item.login {
+                Login::Sound => None,
+                Login::Broken(episode) | Login::Mended { episode, .. } => Some(of(episode)),
+            },
+        };
+        if let Some((_, passed, letters)) = found.filter(|(found, _, _)| *found == number) {
+            change(passed, letters);
+        }
+    }
+
+    fn on_mended(&mut self, number: u32, change: impl FnOnce(u32, &mut u32)) {
+        match &mut self.item.login {
+            Login::Broken(episode) | Login::Mended { episode, .. } if episode.number == number => {
+                change(episode.letters, &mut episode.what.answered);
+            }
+            Login::Sound | Login::Broken(_) | Login::Mended { .. } => {}
+        }
+    }
+}
+
+impl Item {
+    /// The next moment, later than `now`, at which the clock alone changes something.
+    #[must_use]
+    pub fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let deadline = self.expiry.as_ref().map(|expiry| match expiry.what.deadline.at() {
+            ahead if ahead > now => ahead,
+            _ => after(now, PASSED_DEADLINE_ASK),
+        });
+        let lapse = self.new_accounts.as_ref().map(|arrival| after(arrival.opened_at, NEW_ACCOUNTS_LAPSE));
+        [deadline, lapse, self.snoozed_until].into_iter().flatten().filter(|at| *at > now).min()
+    }
+}
+
+/// Later by a duration; the end of time where there is no later.
+pub(crate) fn after(moment: Timestamp, wait: SignedDuration) -> Timestamp {
+    moment.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
