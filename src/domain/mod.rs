@@ -8,6 +8,7 @@
 //! [`window`] and [`policy`] for when letters are due, and [`effect`] for what is to be done outside.
 
 pub mod compose;
+pub mod contact;
 pub mod effect;
 pub mod event;
 pub mod ids;
