@@ -2,3 +2,4 @@
 pub mod demo;
 pub mod domain;
 pub mod plaid;
+pub mod store;

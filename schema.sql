@@ -1,0 +1,213 @@
+-- The whole state of relinkd, in one SQLite file. This is the truth for a new database; a test holds it against the
+-- migrations of `src/store/migrations.rs`.
+--
+-- Times are milliseconds since 1970 in UTC. Names of states, kinds and statuses are those of the API. Columns called
+-- "sealed" hold the id of a key, a nonce and an AES-256-GCM ciphertext that is bound to its table, column and row: moved
+-- elsewhere, it does not open.
+
+-- What is true of the store itself. The row `canary` is sealed, so that a wrong `data_key` fails at start.
+create table meta (
+  name   text primary key,
+  value  blob not null
+) strict, without rowid;
+
+-- End users. A user may be known before (by an Item) or after an address was given.
+create table users (
+  user_id        text primary key,
+  contact        blob,                    -- sealed: the address and the name
+  address_hmac   blob,                    -- finds the user by address
+  locale         text,
+  time_zone      text,                    -- an IANA name; the configured one where missing
+  created_at     integer not null,
+  updated_at     integer not null,
+  stopped_at     integer,                 -- wants no letters
+  suppressed_at  integer,                 -- the address takes none: it bounced
+  snoozed_until  integer,
+  erased_at      integer,                 -- nothing personal is left in this row
+  due_at         integer                  -- when there may be something to write
+) strict, without rowid;
+
+create index users_due on users (due_at) where due_at is not null;
+create index users_by_address on users (address_hmac) where address_hmac is not null;
+
+-- Items. What is open about one stands in `episodes`; `state` is derived from them and kept for lists.
+create table items (
+  item_id             text primary key,
+  user_id             text not null references users,
+  access_token        blob,               -- sealed; gone with the Item
+  token               text not null check (token in ('unproven', 'proven', 'foreign', 'refused')),
+  registered_at       integer not null,   -- the present token
+  institution_id      text,
+  institution_name    text,               -- the bank's word: untrusted text
+  country_codes       text,               -- JSON; the configured ones where missing
+  state               text not null check (state in
+                        ('removed', 'revoked', 'login_required', 'pending_expiration', 'new_accounts', 'healthy')),
+  since               integer not null,
+  removed_at          integer,
+  removed_why         text check (removed_why in ('application', 'unknown_to_plaid')),
+  claim_at            integer,            -- update mode was said to have worked
+  claim_asked         integer,
+  impaired_since      integer,
+  impaired_code       text,
+  superseded_by       text,
+  snoozed_until       integer,
+  consent_expires_at  integer,
+  observed_at         integer,            -- when the question of Plaid's latest answer was asked
+  episodes            integer not null,   -- how many there have been
+  due_at              integer             -- when the clock alone changes something
+) strict, without rowid;
+
+create index items_by_user on items (user_id);
+create index items_by_state on items (state, item_id);
+create index items_by_institution on items (institution_id, item_id) where institution_id is not null;
+create index items_due on items (due_at) where due_at is not null;
+
+-- Episodes: one condition of one Item from opening to closing.
+create table episodes (
+  item_id         text not null references items,
+  number          integer not null,       -- counted per Item, from 1
+  kind            text not null check (kind in ('revoked', 'login_required', 'pending_expiration', 'new_accounts')),
+  opened_at       integer not null,
+  closed_at       integer,
+  outcome         text check (outcome in ('repaired', 'healed', 'lapsed', 'overtaken', 'removed')),
+  rungs_passed    integer not null,       -- of the ladder
+  letters         integer not null,       -- handed to the mail server
+  code            text,                   -- login_required, revoked: Plaid's error_code
+  reason          text,                   -- login_required: Plaid's error_code_reason
+  cure            text check (cure in ('log_in', 'choose_accounts')),
+  broken_at       integer,                -- login_required: the latest break
+  evidence_at     integer,                -- login_required: the newest sign of it
+  answered        integer,                -- login_required: letters that "it works again" has answered
+  deadline_at     integer,                -- pending_expiration
+  deadline_known  integer,                -- pending_expiration: 1 if Plaid named the moment
+  why             text check (why in ('consent_ends', 'bank_moves', 'unsaid')),
+  primary key (item_id, number)
+) strict, without rowid;
+
+-- How many logins broke at a bank in a minute: when very many do at once, it is the bank's fault, and letters wait.
+create table breaks (
+  institution_id  text not null,
+  minute          integer not null,       -- since 1970
+  count           integer not null,
+  primary key (institution_id, minute)
+) strict, without rowid;
+
+create unique index episodes_open on episodes (item_id, kind) where closed_at is null;
+
+-- One row a step: what happened, and what followed.
+create table journal (
+  id            integer primary key,
+  item_id       text not null,
+  at            integer not null,
+  cause         text not null,            -- where the event came from: "webhook 17", "api", "letter …"
+  event         text not null,            -- JSON, without secrets
+  state_before  text not null,
+  state_after   text not null,
+  effects       text not null             -- JSON
+) strict;
+
+create index journal_by_item on journal (item_id, id);
+
+-- Webhooks as received. Answered 200 means: a row here is on disk.
+create table inbox (
+  id            integer primary key,
+  received_at   integer not null,
+  signed_at     integer not null,         -- `iat` of the signature
+  age           text not null check (age in ('fresh', 'late', 'early')),
+  body_sha256   blob not null,
+  body          blob not null,            -- sealed
+  status        text not null check (status in ('new', 'applied', 'parked', 'noted')),
+  webhook_type  text,
+  webhook_code  text,
+  item_id       text,
+  note          text,                     -- why it was not applied
+  settled_at    integer
+) strict;
+
+create index inbox_new on inbox (id) where status = 'new';
+create index inbox_parked on inbox (item_id, id) where status = 'parked';
+create index inbox_signed on inbox (signed_at);
+
+-- What is to be done outside a step. The key makes writing one twice nothing.
+create table outbox (
+  key         text primary key,
+  item_id     text not null,
+  effect      text not null,              -- JSON
+  due_at      integer not null,
+  attempts    integer not null default 0,
+  lease       integer,                    -- who claimed it; void at start, since there is one process
+  last_error  text
+) strict, without rowid;
+
+create index outbox_due on outbox (due_at) where lease is null;
+
+-- Letters. composed -> leased -> data_started -> accepted | deferred | bounced | uncertain; withheld if it was not so any
+-- more; written_down if `only_to` keeps it here.
+create table letters (
+  letter_id    text primary key,
+  user_id      text not null,
+  composed_at  integer not null,
+  status       text not null check (status in ('composed', 'leased', 'data_started', 'accepted', 'deferred', 'bounced',
+                 'uncertain', 'withheld', 'written_down')),
+  reminder     integer not null,          -- 1 unless it says nothing but "it works again"
+  link_id      text not null references links,
+  due_at       integer,                   -- when to try; nothing once settled
+  attempts     integer not null default 0,
+  uncertain    integer not null default 0, -- how often the body went out and no reply came
+  language     text,
+  subject      text,
+  reply        text,                      -- what the mail server said last
+  note         text,                      -- why it waits, or why it did not leave
+  settled_at   integer
+) strict, without rowid;
+
+create index letters_due on letters (due_at) where due_at is not null;
+create index letters_by_user on letters (user_id, composed_at);
+
+-- What a letter says about which Item. A rung is written at most once.
+create table letter_lines (
+  letter_id  text not null references letters,
+  item_id    text not null,
+  episode    integer not null,
+  topic      text not null check (topic in ('reminder', 'works_again')),
+  kind       text,
+  rung       integer,
+  dropped    integer not null default 0,  -- 1 if it was not so any more when the letter left
+  primary key (letter_id, item_id)
+) strict, without rowid;
+
+create unique index letter_lines_rung on letter_lines (item_id, episode, kind, rung)
+  where topic = 'reminder' and dropped = 0;
+
+-- Links in letters: `id.mac`. The mac is made from a derived key, so the row opens nothing by itself.
+create table links (
+  link_id     text primary key,
+  user_id     text not null,
+  created_at  integer not null,
+  expires_at  integer not null,
+  revoked_at  integer
+) strict, without rowid;
+
+create index links_by_user on links (user_id);
+
+-- Presses of the repair button: one Link token each.
+create table sessions (
+  session_id       text primary key,
+  item_id          text not null,
+  link_token       blob not null,         -- sealed
+  link_token_hmac  blob not null,         -- finds the session when a webhook names the token
+  hosted_url       blob,                  -- sealed
+  opened_at        integer not null,
+  expires_at       integer not null,
+  finished_at      integer
+) strict, without rowid;
+
+create index sessions_by_item on sessions (item_id, opened_at);
+create unique index sessions_by_token on sessions (link_token_hmac);
+
+-- Plaid's verification keys, so that a restart while Plaid is away refuses nobody.
+create table verification_keys (
+  kid         text primary key,
+  jwk         text not null,
+  fetched_at  integer not null
+) strict, without rowid;

@@ -1,0 +1,95 @@
+//! What can go wrong in the store.
+
+use std::sync::Arc;
+
+/// Why an operation of the store did not happen. Nothing of it is on disk then.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite refused: disk full, I/O error, a broken file.
+    #[error("sqlite: {0}")]
+    Sqlite(Arc<rusqlite::Error>),
+    /// A row does not read back as what it should be.
+    #[error("{table}, row {row}: column {column} {problem}")]
+    Row {
+        /// The table.
+        table: &'static str,
+        /// The row's id.
+        row: String,
+        /// The column.
+        column: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A sealed column does not open: another key, or the row was moved.
+    #[error("{table}, row {row}: {column} does not open with any configured data_key")]
+    Sealed {
+        /// The table.
+        table: &'static str,
+        /// The row's id.
+        row: String,
+        /// The column.
+        column: &'static str,
+    },
+    /// Another operation of the same commit met a full disk or an I/O error, and SQLite took everything back.
+    #[error("sqlite rolled the whole transaction back")]
+    RolledBack,
+    /// More writes wait than the queue holds.
+    #[error("the writer's queue is full")]
+    Overloaded,
+    /// The store is shut down.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(Arc::new(error))
+    }
+}
+
+/// Why a store does not open. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error(
+        "{path} is in use by another relinkd: stop that one first, or give this one a store of its own ([store] path)"
+    )]
+    InUse {
+        /// The store's path.
+        path: String,
+    },
+    /// The file cannot be made, read or locked.
+    #[error("{path}: {error}: the folder must exist and belong to the user that relinkd runs as")]
+    File {
+        /// The store's path.
+        path: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// It was sealed with a key that is not configured.
+    #[error("{path} was sealed with another data_key: put the key back, in [store] data_key or data_keys_old")]
+    WrongKey {
+        /// The store's path.
+        path: String,
+    },
+    /// It was written by a later relinkd.
+    #[error(
+        "{path} has schema {found}, and this relinkd knows schemas up to {known}: run the newer relinkd; the file was not touched"
+    )]
+    Newer {
+        /// The store's path.
+        path: String,
+        /// The file's version.
+        found: i64,
+        /// The newest known one.
+        known: i64,
+    },
+    /// Something else went wrong.
+    #[error("{path}: {error}")]
+    Store {
+        /// The store's path.
+        path: String,
+        /// What it is.
+        error: StoreError,
+    },
+}

@@ -1,0 +1,261 @@
+//! The table `inbox`: webhooks as received. A row here is what an answer of 200 promises.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, named_params};
+
+use super::columns::{Record, ms, name_of};
+use super::error::StoreError;
+use super::seal::{Place, Sealer};
+use crate::domain::event::Event;
+use crate::domain::ids::ItemId;
+
+/// How many webhooks of Items that are not registered are kept: anybody who is Plaid's customer can have them sent here.
+pub const PARKED_MAX: i64 = 10_000;
+
+/// How many of them for one Item: what a registration has to catch up on.
+pub const PARKED_PER_ITEM_MAX: i64 = 20;
+
+/// Whether a webhook's signature was made just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// Within the time that Plaid's documentation allows.
+    Fresh,
+    /// Older: not applied.
+    Late,
+    /// From the future: not applied.
+    Early,
+}
+
+pub(crate) const AGES: [(Age, &str); 3] = [(Age::Fresh, "fresh"), (Age::Late, "late"), (Age::Early, "early")];
+
+/// A verified webhook, sealed and ready to be appended.
+pub struct NewWebhook {
+    pub(crate) id: i64,
+    pub(crate) received_at: Timestamp,
+    pub(crate) signed_at: Timestamp,
+    pub(crate) age: Age,
+    pub(crate) body_sha256: [u8; 32],
+    pub(crate) body: Vec<u8>,
+}
+
+/// A webhook that waits to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Its number.
+    pub id: i64,
+    /// When Plaid signed it.
+    pub signed_at: Timestamp,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// How old the signature was then.
+    pub age: Age,
+    /// The SHA-256 of the body.
+    pub body_sha256: Vec<u8>,
+    /// The raw body; nothing if no configured key opens it.
+    pub body: Option<Vec<u8>>,
+}
+
+/// What is to be done with a webhook that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Which webhook.
+    pub id: i64,
+    /// Its `webhook_type`, as far as it has one.
+    pub webhook_type: Option<String>,
+    /// Its `webhook_code`.
+    pub webhook_code: Option<String>,
+    /// What it means.
+    pub meaning: Meaning,
+}
+
+/// What a webhook means for whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// These events, for this Item. Parked while the Item is not registered.
+    Item {
+        /// Which Item.
+        item: ItemId,
+        /// What happened, in order.
+        events: Vec<Event>,
+        /// These instead, if the same bytes with the same signature time came before.
+        if_seen: Option<Vec<Event>>,
+    },
+    /// This event, for the Item of the Link session with this Link token.
+    Session {
+        /// The Link token.
+        link_token: String,
+        /// What happened.
+        event: Event,
+    },
+    /// Nothing to apply.
+    Nothing {
+        /// Which Item it names, if any.
+        item: Option<ItemId>,
+        /// Why.
+        note: &'static str,
+    },
+}
+
+/// The place of a body, for sealing.
+pub(crate) fn place(row: &str) -> Place<'_> {
+    Place { table: "inbox", column: "body", row }
+}
+
+/// Appends a webhook. One statement.
+pub(crate) fn append(connection: &Connection, webhook: &NewWebhook) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "insert into inbox (id, received_at, signed_at, age, body_sha256, body, status)
+         values (:id, :received_at, :signed_at, :age, :sha256, :body, 'new')",
+    )?;
+    statement.execute(named_params! {
+        ":id": webhook.id,
+        ":received_at": ms(webhook.received_at),
+        ":signed_at": ms(webhook.signed_at),
+        ":age": name_of(&webhook.age, &AGES),
+        ":sha256": webhook.body_sha256.as_slice(),
+        ":body": webhook.body,
+    })?;
+    Ok(())
+}
+
+/// The largest number in use.
+pub(crate) fn last_id(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.query_row("select coalesce(max(id), 0) from inbox", [], |row| row.get(0))?)
+}
+
+/// The oldest webhooks that wait to be read.
+pub(crate) fn unread(connection: &Connection, sealer: &Sealer, limit: u32) -> Result<Vec<Unread>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("select * from inbox where status = 'new' order by id limit :limit")?;
+    let mut rows = statement.query(named_params! { ":limit": i64::from(limit) })?;
+    let mut unread = Vec::new();
+    while let Some(row) = rows.next()? {
+        let record = Record::numbered("inbox", row)?;
+        let sealed: Vec<u8> = record.get("body")?;
+        unread.push(Unread {
+            id: record.get("id")?,
+            signed_at: record.time("signed_at")?,
+            received_at: record.time("received_at")?,
+            age: record.named("age", &AGES)?,
+            body_sha256: record.get("body_sha256")?,
+            body: sealer.open(place(&record.id), &sealed).ok(),
+        });
+    }
+    Ok(unread)
+}
+
+/// Whether the same body with the same signature time came before this row.
+pub(crate) fn seen_before(connection: &Connection, id: i64) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select exists (select 1 from inbox other, inbox this where this.id = :id and other.signed_at = this.signed_at
+           and other.id < this.id and other.body_sha256 = this.body_sha256)",
+    )?;
+    Ok(statement.query_row(named_params! { ":id": id }, |row| row.get(0))?)
+}
+
+/// Notes what became of a webhook.
+pub(crate) fn settle(
+    connection: &Connection,
+    verdict: &Verdict,
+    item: Option<&ItemId>,
+    status: &'static str,
+    note: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "update inbox set status = :status, webhook_type = :type, webhook_code = :code, item_id = :item, note = :note,
+           settled_at = :at where id = :id",
+    )?;
+    statement.execute(named_params! {
+        ":id": verdict.id,
+        ":status": status,
+        ":type": verdict.webhook_type,
+        ":code": verdict.webhook_code,
+        ":item": item.map(ItemId::as_str),
+        ":note": note,
+        ":at": ms(now),
+    })?;
+    Ok(())
+}
+
+/// Whether one more webhook of an unregistered Item may be kept.
+pub(crate) fn may_park(connection: &Connection, item: &ItemId) -> Result<bool, StoreError> {
+    let mut of_item = connection.prepare_cached(
+        "select count(*) from (select 1 from inbox where status = 'parked' and item_id = :item limit :max)",
+    )?;
+    let here: i64 =
+        of_item.query_row(named_params! { ":item": item.as_str(), ":max": PARKED_PER_ITEM_MAX }, |row| row.get(0))?;
+    let mut of_all =
+        connection.prepare_cached("select count(*) from (select 1 from inbox where status = 'parked' limit :max)")?;
+    let all: i64 = of_all.query_row(named_params! { ":max": PARKED_MAX }, |row| row.get(0))?;
+    Ok(here < PARKED_PER_ITEM_MAX && all < PARKED_MAX)
+}
+
+/// Has the parked webhooks of an Item read again, now that it is registered. Says how many there are.
+pub(crate) fn unpark(connection: &Connection, item: &ItemId) -> Result<usize, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "update inbox set status = 'new', note = null, settled_at = null where status = 'parked' and item_id = :item",
+    )?;
+    Ok(statement.execute(named_params! { ":item": item.as_str() })?)
+}
+
+/// How the inbox stands: what waits, what is parked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Backlog {
+    /// Webhooks that wait to be read.
+    pub unread: i64,
+    /// Webhooks of Items that are not registered.
+    pub parked: i64,
+}
+
+/// How the inbox stands.
+pub(crate) fn backlog(connection: &Connection) -> Result<Backlog, StoreError> {
+    let count = |status: &str| {
+        connection
+            .prepare_cached(&format!("select count(*) from inbox where status = '{status}'"))?
+            .query_row([], |row| row.get(0))
+    };
+    Ok(Backlog { unread: count("new")?, parked: count("parked")? })
+}
+
+/// What became of a webhook, for people.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Receipt {
+    /// Its number.
+    pub id: i64,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// When Plaid signed it.
+    pub signed_at: Timestamp,
+    /// What became of it: `new`, `applied`, `parked` or `noted`.
+    pub status: String,
+    /// Its `webhook_type`.
+    pub webhook_type: Option<String>,
+    /// Its `webhook_code`.
+    pub webhook_code: Option<String>,
+    /// The Item that it names.
+    pub item_id: Option<String>,
+    /// Why it was not applied.
+    pub note: Option<String>,
+}
+
+/// The webhooks after a given one, oldest first.
+pub(crate) fn list(connection: &Connection, after: i64, limit: u32) -> Result<Vec<Receipt>, StoreError> {
+    let mut statement = connection.prepare_cached("select * from inbox where id > :after order by id limit :limit")?;
+    let mut rows = statement.query(named_params! { ":after": after, ":limit": i64::from(limit) })?;
+    let mut receipts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let record = Record::numbered("inbox", row)?;
+        receipts.push(Receipt {
+            id: record.get("id")?,
+            received_at: record.time("received_at")?,
+            signed_at: record.time("signed_at")?,
+            status: record.get("status")?,
+            webhook_type: record.get("webhook_type")?,
+            webhook_code: record.get("webhook_code")?,
+            item_id: record.get("item_id")?,
+            note: record.get("note")?,
+        });
+    }
+    Ok(receipts)
+}

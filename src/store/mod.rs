@@ -1,0 +1,101 @@
+//! All that knows SQL: whole operations, each atomic, each on disk when it answers.
+//!
+//! One thread writes (`writer`), a few connections read. An operation that changes something takes pure functions of the
+//! domain that may run twice; a transaction is never handed out, and never held across the network. Secrets are sealed
+//! before they reach a row (`seal`). This folder does not know Plaid, mail or HTTP.
+
+mod columns;
+mod error;
+mod inbox;
+mod items;
+mod letters;
+mod links;
+mod migrations;
+mod open;
+mod operations;
+mod outbox;
+pub mod seal;
+mod steps;
+mod users;
+mod verification_keys;
+mod views;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use error::{OpenError, StoreError};
+pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict};
+pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView};
+pub use links::{LINK_LIFE, Purpose, Session};
+pub use migrations::{SCHEMA, VERSION};
+pub use operations::{Composed, Composer, NewItem, Registered, Written};
+pub use outbox::{Claimed, Settlement};
+pub use steps::{Decision, JournalRow, Rule, Told};
+pub use users::{NewProfile, Profile, Wish};
+pub use verification_keys::StoredKey;
+pub use views::{ItemFilter, ItemRecord};
+
+use seal::Sealer;
+use writer::Threads;
+
+/// An open store. Clones share it; it closes when the last is dropped.
+#[derive(Clone)]
+pub struct Store {
+    threads: Threads,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    sealer: Sealer,
+    /// Numbers are given before the row is written, since a body is sealed for its row.
+    last_webhook: AtomicI64,
+    last_lease: AtomicI64,
+    /// Held as long as the store is open.
+    _lock: std::fs::File,
+}
+
+impl Store {
+    /// Opens a store, or makes a new one. Leases of an earlier process are void.
+    ///
+    /// Blocks for as long as the file system takes: call it at start, before anything is served.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong and what to do.
+    pub fn open(path: &Path, sealer: Sealer, now: Timestamp) -> Result<Self, OpenError> {
+        let opened = open::open(path, &sealer, now)?;
+        let store = |error| OpenError::Store { path: path.display().to_string(), error };
+        let last = inbox::last_id(&opened.connection).map_err(store)?;
+        let threads = Threads::start(opened.connection, path).map_err(store)?;
+        let inner =
+            Inner { sealer, last_webhook: AtomicI64::new(last), last_lease: AtomicI64::new(0), _lock: opened.lock };
+        Ok(Self { threads, inner: Arc::new(inner) })
+    }
+
+    /// Seals a verified webhook for its future row.
+    #[must_use]
+    pub fn seal_webhook(
+        &self,
+        received_at: Timestamp,
+        signed_at: Timestamp,
+        age: Age,
+        body_sha256: [u8; 32],
+        body: &[u8],
+    ) -> NewWebhook {
+        let id = self.inner.last_webhook.fetch_add(1, Ordering::Relaxed) + 1;
+        let body = self.inner.sealer.seal(inbox::place(&id.to_string()), body);
+        NewWebhook { id, received_at, signed_at, age, body_sha256, body }
+    }
+
+    fn lease(&self) -> i64 {
+        self.inner.last_lease.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// Later by a duration; the end of time where there is no later.
+fn later(moment: Timestamp, wait: SignedDuration) -> Timestamp {
+    moment.checked_add(wait).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,110 @@
+//! Opening a store: one process only, the right schema, the right key, the settings that keep what was promised.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::error::{OpenError, StoreError};
+use super::migrations::{self, Found};
+use super::seal::{Place, Sealer};
+
+/// The oldest SQLite whose write-ahead log is free of a bug that could lose a commit.
+const SQLITE_MIN: i32 = 3_051_003;
+
+const CANARY: &[u8] = b"relinkd";
+const CANARY_PLACE: Place<'static> = Place { table: "meta", column: "value", row: "canary" };
+
+/// A connection that is ready to write, and the lock that keeps other processes out.
+pub(crate) struct Opened {
+    pub(crate) connection: Connection,
+    pub(crate) lock: File,
+}
+
+pub(crate) fn open(path: &Path, sealer: &Sealer, now: Timestamp) -> Result<Opened, OpenError> {
+    let lock = lock(path)?;
+    let store = |error: StoreError| OpenError::Store { path: path.display().to_string(), error };
+    private_file(path)?;
+    let connection = Connection::open(path).map_err(|error| store(error.into()))?;
+    settle_down(&connection).map_err(store)?;
+    match migrations::look(&connection).map_err(store)? {
+        Found::Empty => migrations::create(&connection).map_err(store)?,
+        Found::Current => {}
+        Found::Foreign(found) => {
+            let path = path.display().to_string();
+            return Err(OpenError::Newer { path, found, known: migrations::VERSION });
+        }
+    }
+    if !opens(&connection, sealer).map_err(store)? {
+        return Err(OpenError::WrongKey { path: path.display().to_string() });
+    }
+    super::outbox::void_leases(&connection).map_err(store)?;
+    super::letters::void_leases(&connection, now).map_err(store)?;
+    Ok(Opened { connection, lock })
+}
+
+/// The lock is a file beside the store, so that it holds before SQLite has opened anything.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let file = |error| OpenError::File { path: path.display().to_string(), error };
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(PathBuf::from(name))
+        .map_err(file)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.display().to_string() }),
+        Err(TryLockError::Error(error)) => Err(file(error)),
+    }
+}
+
+/// Makes the file before SQLite does, so that nobody else can read it.
+fn private_file(path: &Path) -> Result<(), OpenError> {
+    let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    made.map(drop).map_err(|error| OpenError::File { path: path.display().to_string(), error })
+}
+
+fn settle_down(connection: &Connection) -> Result<(), StoreError> {
+    assert!(rusqlite::version_number() >= SQLITE_MIN, "SQLite {} is too old", rusqlite::version());
+    // A misspelt column in double quotes is an error, not a text.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    connection.execute_batch(
+        "pragma page_size = 4096;
+         pragma journal_mode = wal;
+         pragma synchronous = full;
+         pragma foreign_keys = on;
+         pragma secure_delete = on;
+         pragma temp_store = memory;
+         pragma mmap_size = 0;
+         pragma cache_size = -65536;
+         pragma wal_autocheckpoint = 0;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(128);
+    let synchronous: i64 = connection.query_row("pragma synchronous", [], |row| row.get(0))?;
+    let journal: String = connection.query_row("pragma journal_mode", [], |row| row.get(0))?;
+    let mmap: Option<i64> = connection.query_row("pragma mmap_size", [], |row| row.get(0)).optional()?;
+    assert!(synchronous == 2 && journal == "wal" && mmap.unwrap_or(0) == 0, "the settings that durability rests on");
+    Ok(())
+}
+
+/// Whether the key is the one that the store was sealed with. A new store is sealed with it now.
+fn opens(connection: &Connection, sealer: &Sealer) -> Result<bool, StoreError> {
+    let canary: Option<Vec<u8>> =
+        connection.query_row("select value from meta where name = 'canary'", [], |row| row.get(0)).optional()?;
+    match canary {
+        Some(canary) => Ok(sealer.open(CANARY_PLACE, &canary).is_ok_and(|plain| plain == CANARY)),
+        None => {
+            let sealed = sealer.seal(CANARY_PLACE, CANARY);
+            connection.execute("insert into meta (name, value) values ('canary', ?1)", [sealed])?;
+            Ok(true)
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! One step, atomic: the Item, its journal row, its effects in the outbox, its user's next look. Also the table `journal`.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, named_params};
+use serde::Serialize;
+
+use super::columns::{Record, json, ms};
+use super::error::StoreError;
+use super::{items, outbox};
+use crate::domain::effect::{Effect, Notice};
+use crate::domain::event::Event;
+use crate::domain::ids::ItemId;
+use crate::domain::item::{Item, Kind, State};
+use crate::domain::transition::Step;
+
+/// What follows from an event for an Item.
+pub type Decide = dyn Fn(&Item, &Event) -> Decision + Send + Sync;
+
+/// The rule for Items as of one moment. It is pure: an operation may run it twice.
+pub struct Rule {
+    /// The moment.
+    pub now: Timestamp,
+    /// What follows from an event.
+    pub decide: Box<Decide>,
+}
+
+/// What follows from an event, and when the user may have to hear of it.
+pub struct Decision {
+    /// The new Item and the effects.
+    pub step: Step,
+    /// When the Item may have something to say to its user.
+    pub speaks_at: Option<Timestamp>,
+}
+
+/// Something that the operator and the application are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// About which Item.
+    pub item: ItemId,
+    /// What.
+    pub notice: Notice,
+}
+
+/// One row of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JournalRow {
+    /// Its number: later rows have larger ones.
+    pub id: i64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Where the event came from.
+    pub cause: String,
+    /// The event, without secrets.
+    pub event: serde_json::Value,
+    /// The state before.
+    pub state_before: State,
+    /// The state after.
+    pub state_after: State,
+    /// What was to be done.
+    pub effects: serde_json::Value,
+}
+
+/// Takes one step with an Item that was loaded in this operation.
+pub(crate) fn take(
+    connection: &Connection,
+    rule: &Rule,
+    item: &Item,
+    event: &Event,
+    cause: &str,
+    told: &mut Vec<Told>,
+) -> Result<Item, StoreError> {
+    let Decision { step, speaks_at } = (rule.decide)(item, event);
+    let nothing = step.item == *item && step.effects.is_empty();
+    if nothing && matches!(event, Event::Tick) {
+        // A tick that finds nothing due is no step; but its moment is behind us.
+        return reschedule(connection, item, rule.now).map(|()| step.item);
+    }
+    if step.item != *item || !step.closed.is_empty() {
+        items::save(connection, item, &step.item, &step.closed, rule.now)?;
+    }
+    append(connection, item, &step, event, cause, rule.now)?;
+    for effect in &step.effects {
+        outbox::put(connection, &item.id, effect)?;
+        if let Effect::Tell(notice) = effect {
+            told.push(Told { item: item.id.clone(), notice: notice.clone() });
+        }
+    }
+    if let Some(at) = speaks_at {
+        let mut statement = connection
+            .prepare_cached("update users set due_at = min(coalesce(due_at, :at), :at) where user_id = :user")?;
+        statement.execute(named_params! { ":at": ms(at), ":user": step.item.user.as_str() })?;
+    }
+    count_break(connection, item, &step.item, rule.now)?;
+    Ok(step.item)
+}
+
+fn reschedule(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached("update items set due_at = :due where item_id = :item")?;
+    statement.execute(named_params! { ":due": item.due_at(now).map(ms), ":item": item.id.as_str() })?;
+    Ok(())
+}
+
+fn append(
+    connection: &Connection,
+    before: &Item,
+    step: &Step,
+    event: &Event,
+    cause: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "insert into journal (item_id, at, cause, event, state_before, state_after, effects)
+         values (:item, :at, :cause, :event, :before, :after, :effects)",
+    )?;
+    statement.execute(named_params! {
+        ":item": before.id.as_str(),
+        ":at": ms(now),
+        ":cause": cause,
+        ":event": json(event),
+        ":before": before.state().name(),
+        ":after": step.item.state().name(),
+        ":effects": json(&step.effects),
+    })?;
+    Ok(())
+}
+
+/// Notes that one more login broke at a bank.
+fn count_break(connection: &Connection, before: &Item, after: &Item, now: Timestamp) -> Result<(), StoreError> {
+    let broke = after.open(Kind::LoginRequired).is_some() && before.open(Kind::LoginRequired).is_none();
+    let Some(bank) = after.institution.as_ref().filter(|_| broke) else { return Ok(()) };
+    let mut statement = connection.prepare_cached(
+        "insert into breaks (institution_id, minute, count) values (:bank, :minute, 1)
+         on conflict do update set count = count + 1",
+    )?;
+    statement.execute(named_params! { ":bank": bank.id.as_str(), ":minute": now.as_second() / 60 })?;
+    Ok(())
+}
+
+/// The journal of one Item, oldest first, after a given row.
+pub(crate) fn journal(
+    connection: &Connection,
+    item: &ItemId,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<JournalRow>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("select * from journal where item_id = :item and id > :after order by id limit :limit")?;
+    let mut rows =
+        statement.query(named_params! { ":item": item.as_str(), ":after": after, ":limit": i64::from(limit) })?;
+    let mut journal = Vec::new();
+    while let Some(row) = rows.next()? {
+        let record = Record::numbered("journal", row)?;
+        journal.push(JournalRow {
+            id: record.get("id")?,
+            at: record.time("at")?,
+            cause: record.get("cause")?,
+            event: record.json("event")?,
+            state_before: record.state("state_before")?,
+            state_after: record.state("state_after")?,
+            effects: record.json("effects")?,
+        });
+    }
+    Ok(journal)
+}

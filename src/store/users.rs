@@ -1,0 +1,233 @@
+//! The table `users`: whom letters go to, sealed, and when to look at each again.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use serde::{Deserialize, Serialize};
+
+use super::columns::{Record, ms};
+use super::error::StoreError;
+use super::seal::{Place, Sealer};
+use crate::domain::compose::{Reach, User};
+use crate::domain::contact::{EmailAddress, Locale, PersonName, ZoneName};
+use crate::domain::ids::UserId;
+
+/// A user as registered.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The application's name for the user.
+    pub id: UserId,
+    /// Where letters go.
+    pub email: Option<EmailAddress>,
+    /// What to call the user.
+    pub name: Option<PersonName>,
+    /// The user's language, where it was given.
+    pub locale: Option<Locale>,
+    /// The user's time zone, where it was given.
+    pub time_zone: Option<ZoneName>,
+    /// Since when the user wants no letters.
+    pub stopped_at: Option<Timestamp>,
+    /// Since when the address takes none.
+    pub suppressed_at: Option<Timestamp>,
+    /// No letters before this moment.
+    pub snoozed_until: Option<Timestamp>,
+    /// When the user was first heard of.
+    pub created_at: Timestamp,
+    /// When the application last wrote it.
+    pub updated_at: Timestamp,
+}
+
+/// What the application says about a user.
+#[derive(Clone, Debug)]
+pub struct NewProfile {
+    /// The application's name for the user.
+    pub id: UserId,
+    /// Where letters go.
+    pub email: EmailAddress,
+    /// What to call the user.
+    pub name: Option<PersonName>,
+    /// The user's language.
+    pub locale: Option<Locale>,
+    /// The user's time zone.
+    pub time_zone: Option<ZoneName>,
+}
+
+/// What is sealed.
+#[derive(Serialize, Deserialize)]
+struct Contact {
+    email: String,
+    name: Option<String>,
+}
+
+const ADDRESS: &str = "address";
+
+fn place(row: &str) -> Place<'_> {
+    Place { table: "users", column: "contact", row }
+}
+
+/// Makes sure that a user has a row, with nothing in it if it is new.
+pub(crate) fn ensure(connection: &Connection, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "insert into users (user_id, created_at, updated_at) values (:user, :now, :now) on conflict do nothing",
+    )?;
+    statement.execute(named_params! { ":user": id.as_str(), ":now": ms(now) })?;
+    Ok(())
+}
+
+/// Writes what the application says. Says whether the user is new. Another address takes letters again, whatever became of
+/// the old one; a wish for no letters stays.
+pub(crate) fn put(
+    connection: &Connection,
+    sealer: &Sealer,
+    user: &NewProfile,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let known = get(connection, sealer, &user.id)?;
+    let same_address = known.as_ref().and_then(|known| known.email.as_ref()).is_some_and(|known| known == &user.email);
+    let contact = Contact {
+        email: user.email.as_str().to_owned(),
+        name: user.name.as_ref().map(|name| name.as_str().to_owned()),
+    };
+    let contact = serde_json::to_vec(&contact).expect("two texts");
+    ensure(connection, &user.id, now)?;
+    let mut statement = connection.prepare_cached(
+        "update users set contact = :contact, address_hmac = :hmac, locale = :locale, time_zone = :zone,
+           updated_at = :now, erased_at = null, due_at = :now,
+           suppressed_at = case when :same then suppressed_at end
+         where user_id = :user",
+    )?;
+    statement.execute(named_params! {
+        ":user": user.id.as_str(),
+        ":contact": sealer.seal(place(user.id.as_str()), &contact),
+        ":hmac": sealer.lookup(ADDRESS, &user.email.for_lookup()),
+        ":locale": user.locale.as_ref().map(Locale::as_str),
+        ":zone": user.time_zone.as_ref().map(ZoneName::as_str),
+        ":now": ms(now),
+        ":same": same_address,
+    })?;
+    Ok(known.is_none_or(|known| known.email.is_none()))
+}
+
+/// A user as registered; nothing if unknown or erased.
+pub(crate) fn get(connection: &Connection, sealer: &Sealer, id: &UserId) -> Result<Option<Profile>, StoreError> {
+    let mut statement = connection.prepare_cached("select * from users where user_id = ?1 and erased_at is null")?;
+    statement.query_row([id.as_str()], |row| Ok(profile(sealer, row))).optional()?.transpose()
+}
+
+fn profile(sealer: &Sealer, row: &Row<'_>) -> Result<Profile, StoreError> {
+    let record = Record::new("users", "user_id", row)?;
+    let contact = match record.get::<Option<Vec<u8>>>("contact")? {
+        None => None,
+        Some(sealed) => {
+            let plain = sealer.open(place(&record.id), &sealed)?;
+            Some(serde_json::from_slice::<Contact>(&plain).map_err(|_| record.wrong("contact", "is no contact"))?)
+        }
+    };
+    let email = contact
+        .as_ref()
+        .map(|contact| EmailAddress::parse(&contact.email).map_err(|error| record.wrong("contact", error.to_string())))
+        .transpose()?;
+    let locale = record
+        .get::<Option<String>>("locale")?
+        .map(|tag| Locale::parse(&tag).map_err(|error| record.wrong("locale", error.to_string())))
+        .transpose()?;
+    let time_zone = record
+        .get::<Option<String>>("time_zone")?
+        .map(|name| ZoneName::parse(&name).map_err(|error| record.wrong("time_zone", error.to_string())))
+        .transpose()?;
+    Ok(Profile {
+        id: record.user_id("user_id")?,
+        email,
+        name: contact.and_then(|contact| contact.name).and_then(|name| PersonName::parse(&name)),
+        locale,
+        time_zone,
+        stopped_at: record.time_if("stopped_at")?,
+        suppressed_at: record.time_if("suppressed_at")?,
+        snoozed_until: record.time_if("snoozed_until")?,
+        created_at: record.time("created_at")?,
+        updated_at: record.time("updated_at")?,
+    })
+}
+
+impl Profile {
+    /// The user as far as letters are concerned.
+    #[must_use]
+    pub fn for_letters(&self, default_zone: &TimeZone) -> User {
+        let reach = match (&self.email, self.suppressed_at) {
+            (None, _) => Reach::NoAddress,
+            (Some(_), Some(_)) => Reach::Suppressed,
+            (Some(_), None) => Reach::Address,
+        };
+        User {
+            id: self.id.clone(),
+            time_zone: self.time_zone.as_ref().map_or_else(|| default_zone.clone(), |zone| zone.zone().clone()),
+            reach,
+            stopped_at: self.stopped_at,
+            snoozed_until: self.snoozed_until,
+        }
+    }
+}
+
+/// A wish of a user about all letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// No letters any more.
+    Stop,
+    /// Letters again.
+    Resume,
+    /// No letters until then.
+    SnoozeUntil(Timestamp),
+}
+
+/// Notes a user's wish. Says whether there is such a user.
+pub(crate) fn wish(connection: &Connection, id: &UserId, wish: Wish, now: Timestamp) -> Result<bool, StoreError> {
+    let (stopped, snoozed) = match wish {
+        Wish::Stop => (Some(ms(now)), None),
+        Wish::Resume => (None, None),
+        Wish::SnoozeUntil(until) => (None, Some(ms(until))),
+    };
+    let mut statement = connection.prepare_cached(
+        "update users set stopped_at = case when :stopped is null then null else coalesce(stopped_at, :stopped) end,
+           snoozed_until = :snoozed, due_at = :now where user_id = :user and erased_at is null",
+    )?;
+    let changed = statement
+        .execute(named_params! { ":stopped": stopped, ":snoozed": snoozed, ":now": ms(now), ":user": id.as_str() })?;
+    Ok(changed == 1)
+}
+
+/// Notes that a user's address takes no letters.
+pub(crate) fn suppress(connection: &Connection, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
+    let mut statement = connection
+        .prepare_cached("update users set suppressed_at = coalesce(suppressed_at, :now) where user_id = :user")?;
+    statement.execute(named_params! { ":now": ms(now), ":user": id.as_str() })?;
+    Ok(())
+}
+
+/// Takes all that is personal out of a user's row. Says whether there was such a user.
+pub(crate) fn erase(connection: &Connection, id: &UserId, now: Timestamp) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "update users set contact = null, address_hmac = null, locale = null, time_zone = null, due_at = null,
+           snoozed_until = null, erased_at = :now where user_id = :user and erased_at is null",
+    )?;
+    Ok(statement.execute(named_params! { ":now": ms(now), ":user": id.as_str() })? == 1)
+}
+
+/// The users at whom it is time to look, the longest due first.
+pub(crate) fn due(connection: &Connection, now: Timestamp, limit: u32) -> Result<Vec<UserId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select user_id from users where due_at is not null and due_at <= :now order by due_at limit :limit",
+    )?;
+    let mut rows = statement.query(named_params! { ":now": ms(now), ":limit": i64::from(limit) })?;
+    let mut users = Vec::new();
+    while let Some(row) = rows.next()? {
+        users.push(Record::new("users", "user_id", row)?.user_id("user_id")?);
+    }
+    Ok(users)
+}
+
+/// Notes when to look at a user again.
+pub(crate) fn look_again(connection: &Connection, id: &UserId, at: Option<Timestamp>) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached("update users set due_at = :at where user_id = :user")?;
+    statement.execute(named_params! { ":at": at.map(ms), ":user": id.as_str() })?;
+    Ok(())
+}
