@@ -46,7 +46,6 @@ create table items (
   removed_at          integer,
   removed_why         text check (removed_why in ('application', 'unknown_to_plaid')),
   claim_at            integer,            -- update mode was said to have worked
-  claim_asked         integer,
   impaired_since      integer,
   impaired_code       text,
   superseded_by       text,

@@ -103,8 +103,8 @@ pub struct Fault {
 pub struct Observation {
     /// When the question left. Evidence that is newer outweighs the answer.
     pub asked_at: Timestamp,
-    /// Which Item the token opens.
-    pub item: ItemId,
+    /// Which Item the token opens, where the answer said so: an error does not.
+    pub item: Option<ItemId>,
     /// How the Item is.
     pub health: Health,
     /// When the consent ends; nothing where no end is planned.

@@ -182,8 +182,6 @@ pub struct Arrival;
 pub struct Claim {
     /// When it was said. Only an answer to a later question confirms it.
     pub at: Timestamp,
-    /// How often Plaid was asked since and did not confirm.
-    pub asked: u8,
 }
 
 /// The bank or Plaid is down.

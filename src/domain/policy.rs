@@ -15,13 +15,16 @@ pub const EXPIRY_HORIZON: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// New accounts that nobody chose to share lapse after this time.
 pub const NEW_ACCOUNTS_LAPSE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// When to ask again after update mode was said to have worked and Plaid did not confirm it: counted from the answer.
+/// When to ask again while Plaid does not confirm that update mode worked: counted from when it was said to have.
 pub const CLAIM_ASKS: [SignedDuration; 3] =
     [SignedDuration::from_mins(1), SignedDuration::from_mins(5), SignedDuration::from_mins(15)];
 
 /// How long after a press to ask how the Link session ended, if nobody said so before: update-mode Link tokens live for
 /// 30 minutes, and by then the session is over.
 pub const SESSION_ASK: SignedDuration = SignedDuration::from_mins(31);
+
+/// Whoever may have something to tell does not make us ask more often than this about one Item.
+pub const SUSPECT_GAP: SignedDuration = SignedDuration::from_secs(60);
 
 /// How soon to ask again when there is evidence newer than the answer.
 pub const REASK: SignedDuration = SignedDuration::from_secs(30);

@@ -13,7 +13,7 @@ use super::item::{
     Arrival, Break, Claim, Deadline, Episode, Expiry, ExpiryReason, Impaired, Item, Kind, Login, RemovalReason,
     Removed, Revocation, Token,
 };
-use super::policy::{CLAIM_ASKS, EXPIRY_HORIZON, FLAP, NEW_ACCOUNTS_LAPSE, Policy, REASK, SESSION_ASK};
+use super::policy::{CLAIM_ASKS, EXPIRY_HORIZON, FLAP, NEW_ACCOUNTS_LAPSE, Policy, REASK, SESSION_ASK, SUSPECT_GAP};
 
 /// How long after a deadline passed without an answer that settles it to ask again.
 const PASSED_DEADLINE_ASK: SignedDuration = SignedDuration::from_hours(6);
@@ -100,14 +100,17 @@ impl Draft {
             Event::NewAccounts => self.open_new_accounts(),
             Event::Revoked { code } => self.open_revoked(code),
             Event::AccountRevoked { .. } => self.tell(Notice::AccountRevoked),
-            Event::Suspected => self.observe(now),
+            Event::Suspected => {
+                let calm = self.item.observed_at.map_or(now, |asked| after(asked, SUSPECT_GAP));
+                self.observe(calm.max(now));
+            }
             Event::Observed(answer) => self.observed(answer),
             Event::TokenRefused { code } => self.token_refused(code),
             Event::UpdateModeStarted { session } => {
                 self.effects.push(Effect::AskSession { session: *session, not_before: after(now, SESSION_ASK) });
             }
             Event::UpdateModeFinished => {
-                self.item.claim = Some(Claim { at: now, asked: 0 });
+                self.item.claim = Some(Claim { at: now });
                 self.observe(now);
             }
             Event::UpdateModeLeft => {}
@@ -308,14 +311,17 @@ impl Draft {
             self.observe(self.now);
             return;
         }
-        if answer.item != self.item.id {
-            if self.item.token != Token::Foreign {
-                self.item.token = Token::Foreign;
-                self.tell(Notice::TokenForeign { opens: answer.item.clone() });
+        match &answer.item {
+            Some(opened) if *opened != self.item.id => {
+                if self.item.token != Token::Foreign {
+                    self.item.token = Token::Foreign;
+                    self.tell(Notice::TokenForeign { opens: opened.clone() });
+                }
+                return;
             }
-            return;
+            Some(_) => self.item.token = Token::Proven,
+            None => {}
         }
-        self.item.token = Token::Proven;
         self.item.observed_at = Some(answer.asked_at);
         if let Some(institution) = &answer.institution {
             self.item.institution = Some(institution.clone());
@@ -415,12 +421,9 @@ impl Draft {
 
     /// Plaid did not confirm a claimed repair: ask again while it may only lag.
     fn doubt_claim(&mut self) {
-        let Some(claim) = &mut self.item.claim else { return };
-        match CLAIM_ASKS.get(usize::from(claim.asked)) {
-            Some(wait) => {
-                claim.asked += 1;
-                self.observe(after(self.now, *wait));
-            }
+        let Some(claim) = self.item.claim else { return };
+        match CLAIM_ASKS.into_iter().map(|wait| after(claim.at, wait)).find(|at| *at > self.now) {
+            Some(next) => self.observe(next),
             None => {
                 self.item.claim = None;
                 self.tell(Notice::ClaimNotConfirmed);

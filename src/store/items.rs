@@ -40,10 +40,7 @@ fn bare(row: &Row<'_>) -> Result<Item, StoreError> {
         None => None,
         Some(at) => Some(Removed { at, why: record.named("removed_why", &REMOVAL_REASONS)? }),
     };
-    let claim = match record.time_if("claim_at")? {
-        None => None,
-        Some(at) => Some(Claim { at, asked: record.small("claim_asked")? }),
-    };
+    let claim = record.time_if("claim_at")?.map(|at| Claim { at });
     let impaired = match record.time_if("impaired_since")? {
         None => None,
         Some(since) => Some(Impaired { since, code: record.get("impaired_code")? }),
@@ -156,7 +153,7 @@ fn save_row(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), 
     let mut statement = connection.prepare_cached(
         "update items set user_id = :user, token = :token, registered_at = :registered_at,
            institution_id = :institution_id, institution_name = :institution_name, state = :state, since = :since,
-           removed_at = :removed_at, removed_why = :removed_why, claim_at = :claim_at, claim_asked = :claim_asked,
+           removed_at = :removed_at, removed_why = :removed_why, claim_at = :claim_at,
            impaired_since = :impaired_since, impaired_code = :impaired_code, superseded_by = :superseded_by,
            snoozed_until = :snoozed_until, consent_expires_at = :consent_expires_at, observed_at = :observed_at,
            episodes = :episodes, due_at = :due_at,
@@ -175,7 +172,6 @@ fn save_row(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), 
         ":removed_at": item.removed.map(|removed| ms(removed.at)),
         ":removed_why": item.removed.map(|removed| name_of(&removed.why, &REMOVAL_REASONS)),
         ":claim_at": item.claim.map(|claim| ms(claim.at)),
-        ":claim_asked": item.claim.map(|claim| i64::from(claim.asked)),
         ":impaired_since": item.impaired.as_ref().map(|impaired| ms(impaired.since)),
         ":impaired_code": item.impaired.as_ref().map(|impaired| impaired.code.as_str()),
         ":superseded_by": item.superseded_by.as_ref().map(ItemId::as_str),
