@@ -65,7 +65,7 @@ impl Key {
     /// # Errors
     /// [`KeyError`], one for each check.
     pub fn parse(json: &str, asked_kid: &str) -> Result<Self, KeyError> {
-        let members = Members::parse(json.as_bytes()).map_err(|error| match error {
+        let members = Members::strict(json.as_bytes()).map_err(|error| match error {
             MembersError::NotAnObject => KeyError::NotAnObject,
             MembersError::Duplicate => KeyError::Duplicate,
         })?;

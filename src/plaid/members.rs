@@ -1,8 +1,8 @@
 //! A JSON object as its members, in order and with their values unread.
 //!
-//! For objects whose meaning must not depend on the reader: serde keeps the last of two members of the same name or
-//! ignores unknown ones twice, so a checker and a verifier could see two different objects. Used by
-//! [`super::signature`] only.
+//! Two readers need this. The signature must not mean different things to different readers, so members of the same name
+//! are refused ([`Members::strict`]). A webhook must be readable whatever its fields are, so a field of the wrong type is
+//! a field that is not there ([`Members::read`]). For `plaid` only.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,16 +25,27 @@ pub(super) enum MembersError {
 pub(super) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    /// Reads an object. Names inside of nested values are not looked at.
-    pub(super) fn parse(json: &'a [u8]) -> Result<Self, MembersError> {
-        let text = std::str::from_utf8(json).map_err(|_| MembersError::NotAnObject)?;
-        let members: Self = serde_json::from_str(text).map_err(|_| MembersError::NotAnObject)?;
-        // Quadratic, over texts of two kilobytes at most.
+    /// Reads an object of which every member has a name of its own. Names inside of nested values are not looked at.
+    ///
+    /// For short texts: it takes quadratic time.
+    pub(super) fn strict(json: &'a [u8]) -> Result<Self, MembersError> {
+        let members = Self::read(json).ok_or(MembersError::NotAnObject)?;
         let doubled = |i: usize| members.0[..i].iter().any(|(name, _)| *name == members.0[i].0);
         if (1..members.0.len()).any(doubled) {
             return Err(MembersError::Duplicate);
         }
         Ok(members)
+    }
+
+    /// Reads any object. Of two members of the same name the first counts.
+    pub(super) fn read(json: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(json).ok()?;
+        serde_json::from_str(text).ok()
+    }
+
+    /// An object without members.
+    pub(super) fn none() -> Self {
+        Self(Vec::new())
     }
 
     /// The value of that name as JSON text.

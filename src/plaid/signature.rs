@@ -282,7 +282,7 @@ pub fn verify(token: &Token<'_>, key: &Key, body: &[u8], now: Timestamp) -> Resu
     if !fits.unwrap_or(false) {
         return Err(Refusal::Forged);
     }
-    let claims = Members::parse(&token.payload).map_err(|error| match error {
+    let claims = Members::strict(&token.payload).map_err(|error| match error {
         MembersError::NotAnObject => Refusal::PayloadJson,
         MembersError::Duplicate => Refusal::PayloadDuplicate,
     })?;
@@ -300,7 +300,7 @@ pub fn verify(token: &Token<'_>, key: &Key, body: &[u8], now: Timestamp) -> Resu
 
 /// Checks the header; the answer is the key id.
 fn read_header(jose: &[u8]) -> Result<String, Refusal> {
-    let members = Members::parse(jose).map_err(|error| match error {
+    let members = Members::strict(jose).map_err(|error| match error {
         MembersError::NotAnObject => Refusal::HeaderJson,
         MembersError::Duplicate => Refusal::HeaderDuplicate,
     })?;
