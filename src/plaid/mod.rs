@@ -3,3 +3,11 @@
 //!
 //! Plaid's words end here: what leaves this folder is in our own words (see [`crate::domain`]). It knows neither the store
 //! nor the clock, and it keeps nothing between two calls.
+
+pub mod error;
+pub mod fault;
+pub mod key;
+mod members;
+pub mod pairs;
+pub mod signature;
+pub mod webhook;
