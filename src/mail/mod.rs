@@ -9,6 +9,7 @@
 
 pub mod language;
 pub mod letter;
+pub mod message;
 pub mod only_to;
 pub mod plain;
 mod words;
