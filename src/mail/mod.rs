@@ -1,0 +1,15 @@
+//! All that knows letters and SMTP: what a letter says, how it becomes a message, how it is handed to a mail server.
+//!
+//! It does not decide who gets a letter or when ([`domain`](crate::domain) does), keeps nothing, and starts nothing by
+//! itself. Called by `engine`, by `web` for previews, and by the command line.
+//!
+//! The way of a letter: [`letter::Letter`] is rendered in a [`language::Language`] to a subject, a text and an HTML part;
+//! [`message::Addressing`] makes a MIME message of it; [`smtp::send`] hands that over, and says in an
+//! [`smtp::Outcome`] what became of it. [`only_to::OnlyTo`] says to whom letters may leave at all.
+
+pub mod language;
+pub mod letter;
+pub mod message;
+pub mod only_to;
+pub mod plain;
+mod words;
