@@ -1,2 +1,3 @@
 //! relinkd
 pub mod domain;
+pub mod web;
