@@ -13,6 +13,11 @@ pub(super) fn shown(name: Option<&str>, words: &Words) -> String {
     name.and_then(clean).unwrap_or_else(|| words.your_bank.clone())
 }
 
+/// The same, standing alone instead of within a sentence.
+pub(super) fn alone(name: Option<&str>, words: &Words) -> String {
+    name.and_then(clean).unwrap_or_else(|| words.your_bank_alone.clone())
+}
+
 fn clean(name: &str) -> Option<String> {
     let seen: String =
         name.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !is_unseen(*c)).collect();

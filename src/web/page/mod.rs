@@ -74,7 +74,7 @@ pub enum LinkMode {
 pub enum RepairPage {
     /// Something is to be done.
     Broken {
-        /// At least one. Those that work already are shown ticked.
+        /// Those that work already are shown ticked; if all do, this is [`RepairPage::Works`].
         banks: Vec<Bank>,
         /// `/repair/{token}`, with whatever prefix the public address has.
         path: String,
@@ -238,20 +238,17 @@ pub fn fault(view: &View<'_>) -> Page {
 }
 
 fn broken(view: &View<'_>, words: &'static Words, banks: &[Bank], path: &str, mode: &LinkMode) -> Page {
-    let many = banks.len() > 1;
+    if banks.iter().all(|bank| bank.what == What::Works) {
+        return works(view, words, &banks.iter().map(|bank| bank.name.clone()).collect::<Vec<_>>());
+    }
     let shown: Vec<BankText> = banks.iter().map(|bank| BankText::of(bank, view, words)).collect();
-    let bank =
-        if many { words.your_bank.clone() } else { shown.first().map_or_else(String::new, |one| one.name.clone()) };
-    let say = |text: &str| fill(text, &[("brand", &view.brand.name), ("bank", &bank)]);
-    let title = if many {
-        say(&words.repair.many_heading)
-    } else {
-        shown.first().map_or_else(String::new, |one| one.heading.clone())
-    };
+    let one = if let [one] = shown.as_slice() { Some(one) } else { None };
+    let bank = one.map_or(&words.your_bank, |one| &one.name);
+    let say = |text: &str| fill(text, &[("brand", &view.brand.name), ("bank", bank)]);
     let own = context! {
-        title,
-        lead => many.then(|| say(&words.repair.many_lead)),
-        many,
+        title => one.map_or_else(|| say(&words.repair.many_heading), |one| one.heading.clone()),
+        lead => one.is_none().then(|| say(&words.repair.many_lead)),
+        many => one.is_none(),
         banks => Value::from(minijinja::value::Serde(&shown)),
         path,
         embedded => matches!(mode, LinkMode::Embedded { .. }),
@@ -274,7 +271,10 @@ fn broken(view: &View<'_>, words: &'static Words, banks: &[Bank], path: &str, mo
 #[derive(Serialize)]
 struct BankText {
     item: String,
+    /// As it stands within a sentence.
     name: String,
+    /// As it stands alone.
+    title: String,
     heading: String,
     reason: String,
     button: Option<String>,
@@ -284,12 +284,13 @@ impl BankText {
     fn of(bank: &Bank, view: &View<'_>, words: &'static Words) -> Self {
         let text = &words.repair;
         let name = bank_name::shown(bank.name.as_deref(), words);
+        let title = bank_name::alone(bank.name.as_deref(), words);
         let (heading, reason, button) = match bank.what {
-            What::LoginRequired => (&text.login_heading, &text.login_reason, Some(&text.reconnect_button)),
-            What::Ends { on, why } => (&text.ends_heading, ends_reason(words, on, why), Some(&text.renew_button)),
-            What::NewAccounts => (&text.new_accounts_heading, &text.new_accounts_reason, Some(&text.accounts_button)),
-            What::AccessWithdrawn => (&text.withdrawn_heading, &text.withdrawn_reason, Some(&text.share_button)),
-            What::Works => (&text.works_heading, &text.works, None),
+            What::LoginRequired => (&*text.login_heading, &text.login_reason, Some(&text.reconnect_button)),
+            What::Ends { on, why } => (&*text.ends_heading, ends_reason(words, on, why), Some(&text.renew_button)),
+            What::NewAccounts => (&*text.new_accounts_heading, &text.new_accounts_reason, Some(&text.accounts_button)),
+            What::AccessWithdrawn => (&*text.withdrawn_heading, &text.withdrawn_reason, Some(&text.share_button)),
+            What::Works => ("{title}", &text.works, None),
         };
         let date = match bank.what {
             What::Ends { on: Some(at), .. } => words.day(at, view.time_zone),
@@ -299,13 +300,16 @@ impl BankText {
             | What::AccessWithdrawn
             | What::Works => String::new(),
         };
-        let say = |text: &str| fill(text, &[("brand", &view.brand.name), ("bank", &name), ("date", &date)]);
+        let say = |text: &str| {
+            fill(text, &[("brand", &view.brand.name), ("bank", &name), ("date", &date), ("title", &title)])
+        };
         Self {
             item: bank.item.as_str().to_owned(),
             heading: say(heading),
             reason: say(reason),
             button: button.map(|button| say(button)),
             name,
+            title,
         }
     }
 }
@@ -323,7 +327,7 @@ fn ends_reason(words: &'static Words, on: Option<Timestamp>, why: ExpiryReason) 
 }
 
 fn works(view: &View<'_>, words: &'static Words, banks: &[Option<String>]) -> Page {
-    let names: Vec<String> = banks.iter().map(|name| bank_name::shown(name.as_deref(), words)).collect();
+    let names: Vec<String> = banks.iter().map(|name| bank_name::alone(name.as_deref(), words)).collect();
     let text = &words.works;
     match names.as_slice() {
         [] | [_] => {

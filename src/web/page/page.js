@@ -188,6 +188,7 @@ section.querySelector('form').remove();
 section.querySelector('.status').remove();
 reason.textContent = words.works;
 reason.classList.add('good');
+if (section.querySelector('h2')) section.querySelector('h2').textContent = section.dataset.title;
 const other = sections.find(one => one.querySelector('form'));
 if (other) {
 sayInto(other.querySelector('.status'), bank, 'go_on');
@@ -214,7 +215,10 @@ start({
 path: new URL(form.action).pathname.replace(/\/link$/, ''),
 item: section.dataset.item,
 bank: bank,
-say: (key, hosted) => sayInto(section.querySelector('.status'), bank, key, hosted),
+say: (key, hosted) => {
+sayInto(section.querySelector('.status'), bank, key, hosted);
+byId('open').hidden = key !== 'anew' && key !== 'slow';
+},
 rest: () => mark(false),
 works: () => done(section, bank)
 });
@@ -232,6 +236,7 @@ const oauth = /[?&]oauth_state_id=/.test(location.search);
 // A reload after the press, or a second one after the way back.
 if (!found.hosted && !(oauth && found.token)) return location.replace(found.path);
 byId('lost').hidden = true;
+const heading = byId('title').textContent;
 byId('title').textContent = fill(data.finishing, found.bank);
 const again = byId('again');
 again.querySelector('a').href = found.path;
@@ -240,7 +245,7 @@ path: found.path,
 item: found.item,
 bank: found.bank,
 say: (key, hosted) => sayInto(byId('status'), found.bank, key, hosted),
-rest: () => { again.hidden = false; },
+rest: () => { byId('title').textContent = heading; again.hidden = false; },
 works: () => location.replace(found.path)
 };
 if (found.hosted) { keep(job, null, false); return check(job, null); }

@@ -76,7 +76,10 @@ pub(super) struct Words {
     pub(super) tag: &'static str,
     date: String,
     months: [String; 12],
+    /// For a bank without a name, within a sentence.
     pub(super) your_bank: String,
+    /// The same, standing alone.
+    pub(super) your_bank_alone: String,
     pub(super) frame: Frame,
     pub(super) repair: Repair,
     pub(super) works: Works,
@@ -94,7 +97,7 @@ pub(super) struct Words {
 texts!(Frame: open_app, own_way, help);
 texts!(Repair: many_heading, many_lead, login_heading, login_reason, ends_heading, consent_ends_on, consent_ends_soon,
     bank_moves_on, bank_moves_soon, unsaid_ends_on, unsaid_ends_soon, new_accounts_heading, new_accounts_reason,
-    withdrawn_heading, withdrawn_reason, works_heading, works, reconnect_button, renew_button, accounts_button, share_button,
+    withdrawn_heading, withdrawn_reason, works, reconnect_button, renew_button, accounts_button, share_button,
     next_heading, next_plaid, next_bank, next_back, safety, no_script);
 texts!(Works: one_heading, many_heading, text, many_text);
 texts!(NoLonger: heading, text, next);
