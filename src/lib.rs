@@ -4,3 +4,4 @@ pub mod domain;
 pub mod plaid;
 pub mod store;
 pub mod mail;
+pub mod web;

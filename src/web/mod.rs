@@ -1,0 +1,3 @@
+//! All that knows HTTP coming in.
+
+pub mod page;

@@ -1,0 +1,69 @@
+//! A bank's name made fit to be shown: it comes from the bank, so it is untrusted text.
+//!
+//! Escaping is not done here (templates escape by themselves); this removes what escaping leaves: characters that are not
+//! seen, that turn the writing direction of the sentence around, or that make a name fill the page.
+
+use super::words::Words;
+
+/// The longest name that is shown, in characters. Plaid's longest are about 60; the rest of the page must stay in sight.
+const NAME_CHARS_MAX: usize = 60;
+
+/// The name as it is shown, or the words for a bank without one.
+pub(super) fn shown(name: Option<&str>, words: &Words) -> String {
+    name.and_then(clean).unwrap_or_else(|| words.your_bank.clone())
+}
+
+/// The same, standing alone instead of within a sentence.
+pub(super) fn alone(name: Option<&str>, words: &Words) -> String {
+    name.and_then(clean).unwrap_or_else(|| words.your_bank_alone.clone())
+}
+
+fn clean(name: &str) -> Option<String> {
+    let seen: String =
+        name.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !is_unseen(*c)).collect();
+    let words: Vec<&str> = seen.split(' ').filter(|word| !word.is_empty()).collect();
+    let mut name = words.join(" ");
+    if name.is_empty() {
+        return None;
+    }
+    if name.chars().count() > NAME_CHARS_MAX {
+        name = name.chars().take(NAME_CHARS_MAX - 1).chain(['…']).collect();
+    }
+    // Isolated, so that the letters around it keep their order.
+    Some(if name.chars().any(is_right_to_left) { format!("\u{2068}{name}\u{2069}") } else { name })
+}
+
+fn is_unseen(c: char) -> bool {
+    let format = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    format || c.is_control()
+}
+
+fn is_right_to_left(c: char) -> bool {
+    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_loses_what_cannot_be_seen_and_what_turns_the_sentence_around() {
+        assert_eq!(clean("First  Platypus\tBank\n"), Some("First Platypus Bank".to_owned()));
+        assert_eq!(clean("Bank\u{202e}moc.live\u{200b}\u{0}\u{85}\u{e0041}"), Some("Bankmoc.live".to_owned()));
+        assert_eq!(clean(" \u{feff}\u{200f} "), None);
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let name = clean(&"ab ".repeat(400)).unwrap();
+        assert_eq!(name.chars().count(), NAME_CHARS_MAX);
+        assert!(name.ends_with('…'));
+    }
+
+    #[test]
+    fn a_name_from_right_to_left_is_isolated() {
+        assert_eq!(clean("בנק"), Some("\u{2068}בנק\u{2069}".to_owned()));
+    }
+}

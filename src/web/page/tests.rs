@@ -1,0 +1,301 @@
+//! The pages, seen from outside: what they say, what they never let through, and that nothing is fetched before the press.
+
+use axum::http::HeaderMap;
+use axum::response::IntoResponse;
+
+use super::*;
+
+/// What a page may weigh with style and script, in bytes: sent over a bad connection it is there at once.
+const PAGE_BYTES_MAX: usize = 17 * 1024;
+
+const NONCE: [u8; 16] = [7; 16];
+const NONCE_TEXT: &str = "BwcHBwcHBwcHBwcHBwcHBw";
+
+fn brand() -> Brand {
+    Brand {
+        name: "Clearwater & Co".to_owned(),
+        url: "https://app.clearwater.example/".parse().unwrap(),
+        support_email: "help@clearwater.example".to_owned(),
+    }
+}
+
+fn seen<T>(show: impl FnOnce(&View<'_>) -> T) -> T {
+    show(&View { brand: &brand(), language: "en", time_zone: &TimeZone::UTC, nonce: Nonce::new(NONCE) })
+}
+
+fn embedded() -> LinkMode {
+    LinkMode::Embedded {
+        script: "https://cdn.plaid.com/link/v2/stable/link-initialize.js".parse().unwrap(),
+        api: "https://sandbox.plaid.com".parse().unwrap(),
+    }
+}
+
+fn hosted() -> LinkMode {
+    LinkMode::Hosted { page: "https://*.plaid.com/".parse().unwrap() }
+}
+
+fn bank(name: Option<&str>, what: What) -> Bank {
+    Bank { item: ItemId::parse("item-1").unwrap(), name: name.map(str::to_owned), what }
+}
+
+fn broken(banks: Vec<Bank>, mode: LinkMode) -> RepairPage {
+    RepairPage::Broken { banks, path: "/repair/token-1".to_owned(), mode }
+}
+
+fn all_needs() -> Vec<What> {
+    let on = Some("2027-05-12T10:00:00Z".parse().unwrap());
+    let mut needs = vec![What::LoginRequired, What::NewAccounts, What::AccessWithdrawn, What::Works];
+    for why in [ExpiryReason::ConsentEnds, ExpiryReason::BankMoves, ExpiryReason::Unsaid] {
+        needs.extend([What::Ends { on, why }, What::Ends { on: None, why }]);
+    }
+    needs
+}
+
+/// Every kind of page, with a name for each.
+fn every_page(name: Option<&str>) -> Vec<(String, Page)> {
+    let own = || name.map(str::to_owned);
+    let path = || "/repair/token-1".to_owned();
+    let mut repairs = Vec::new();
+    for what in all_needs() {
+        for mode in [embedded(), hosted()] {
+            repairs.push((format!("{what:?} {mode:?}"), broken(vec![bank(name, what)], mode)));
+        }
+    }
+    for mode in [embedded(), hosted()] {
+        let banks = all_needs().into_iter().map(|what| bank(name, what)).collect();
+        repairs.push((format!("many {mode:?}"), broken(banks, mode)));
+    }
+    repairs.push(("works".to_owned(), RepairPage::Works { banks: vec![own()] }));
+    repairs.push(("many work".to_owned(), RepairPage::Works { banks: vec![own(), own()] }));
+    repairs.push(("none".to_owned(), RepairPage::Works { banks: vec![] }));
+    repairs.push(("no longer".to_owned(), RepairPage::NoLonger));
+    repairs.push(("gone".to_owned(), RepairPage::Gone { bank: own() }));
+    for what in [Trouble::Plaid, Trouble::Bank { name: own() }, Trouble::Busy] {
+        repairs.push((format!("{what:?}"), RepairPage::Trouble { what, path: path() }));
+    }
+    let mut pages: Vec<_> = repairs.into_iter().map(|(name, page)| (name, seen(|view| repair(view, &page)))).collect();
+    for mode in [embedded(), hosted()] {
+        pages.push((format!("back {mode:?}"), seen(|view| way_back(view, &mode))));
+    }
+    for page in [UnsubscribePage::Ask { path: path() }, UnsubscribePage::Done, UnsubscribePage::Unknown] {
+        pages.push(("unsubscribe".to_owned(), seen(|view| unsubscribe(view, &page))));
+    }
+    pages.push(("missing".to_owned(), seen(missing)));
+    pages.push(("fault".to_owned(), seen(fault)));
+    pages
+}
+
+/// The page without what is between two marks.
+fn without(html: &str, open: &str, close: &str) -> String {
+    let mut rest = html;
+    let mut left = String::new();
+    while let Some((before, after)) = rest.split_once(open) {
+        left.push_str(before);
+        rest = after.split_once(close).map_or("", |(_, tail)| tail);
+    }
+    left + rest
+}
+
+/// What a person reads and presses: no style, no script. Slashes are written as slashes, which the template engine escapes.
+fn bare(page: &Page) -> String {
+    without(&without(page.html(), "<style", "</style>"), "<script", "</script>").replace("&#x2f;", "/")
+}
+
+fn headers(page: Page) -> HeaderMap {
+    page.into_response().headers().clone()
+}
+
+fn policy(page: Page) -> String {
+    headers(page)["content-security-policy"].to_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_page_is_whole_small_and_filled_in() {
+    for name in [None, Some("First Platypus Bank")] {
+        for (kind, page) in every_page(name) {
+            let bare = bare(&page);
+            assert!(page.html().ends_with("</html>"), "{kind}");
+            assert!(!bare.contains('{') && !bare.contains("undefined"), "{kind}: {bare}");
+            assert_eq!(bare.matches("<h1").count(), 1, "{kind}");
+            for part in
+                ["Clearwater &amp; Co</p>", "https://app.clearwater.example/\"", "mailto:help@clearwater.example\""]
+            {
+                assert!(bare.contains(part), "{kind}: {part}");
+            }
+            let few = kind.starts_with("many") || page.html().len() <= PAGE_BYTES_MAX;
+            assert!(few && page.html().len() <= 25 * 1024, "{kind}: {} bytes", page.html().len());
+        }
+    }
+}
+
+#[test]
+fn nothing_foreign_is_fetched_before_the_press() {
+    for (kind, page) in every_page(Some("First Platypus Bank")) {
+        let bare = bare(&page);
+        for part in [
+            " src=",
+            "srcset",
+            "url(",
+            "<img",
+            "<iframe",
+            "<object",
+            "<link rel=\"stylesheet",
+            "preload",
+            "preconnect",
+            "http-equiv",
+        ] {
+            assert!(!bare.contains(part), "{kind}: {part}");
+        }
+        assert!(!page.html().contains("@import") && !page.html().contains("<script src"), "{kind}");
+        let foreign = bare.matches("://").count();
+        assert!(foreign > 0, "{kind}");
+        assert_eq!(foreign, bare.matches("href=\"https://app.clearwater.example/\"").count(), "{kind}");
+    }
+}
+
+#[test]
+fn every_style_and_script_of_ours_has_the_nonce() {
+    for (kind, page) in every_page(None) {
+        let html = page.html();
+        for open in html.match_indices("<style").chain(html.match_indices("<script")) {
+            let tag = html[open.0..].split_once('>').unwrap().0;
+            let marked = tag.contains(&format!("nonce=\"{NONCE_TEXT}\"")) || tag.contains("application/json");
+            assert!(marked, "{kind}: {tag}");
+        }
+        assert!(!bare(&page).contains("style=") && !bare(&page).contains("onclick"), "{kind}");
+    }
+}
+
+#[test]
+fn every_page_has_every_header() {
+    for (kind, page) in every_page(None) {
+        let headers = headers(page);
+        for (name, value) in [
+            ("content-type", "text/html; charset=utf-8"),
+            ("content-language", "en"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("cross-origin-opener-policy", "same-origin-allow-popups"),
+        ] {
+            assert_eq!(headers[name], value, "{kind}");
+            assert_eq!(headers.get_all(name).iter().count(), 1, "{kind}: {name}");
+        }
+        assert!(headers["x-robots-tag"].to_str().unwrap().starts_with("noindex"), "{kind}");
+        assert!(headers["permissions-policy"].to_str().unwrap().contains("camera=()"), "{kind}");
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        for part in ["default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'", "form-action 'self'"] {
+            assert!(policy.contains(part), "{kind}: {policy}");
+        }
+        assert!(
+            !policy.contains("unsafe") && policy.contains(&format!("style-src 'nonce-{NONCE_TEXT}'")),
+            "{kind}: {policy}"
+        );
+    }
+}
+
+#[test]
+fn only_a_page_that_opens_link_may_name_plaids_hosts() {
+    let one = || vec![bank(None, What::LoginRequired)];
+    assert_eq!(
+        policy(seen(|view| repair(view, &broken(one(), embedded())))),
+        format!(
+            "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
+             script-src 'nonce-{NONCE_TEXT}' https://cdn.plaid.com; style-src 'nonce-{NONCE_TEXT}' https://cdn.plaid.com; \
+             img-src data: https://cdn.plaid.com; font-src https://cdn.plaid.com; frame-src https://cdn.plaid.com; \
+             connect-src 'self' https://cdn.plaid.com https://sandbox.plaid.com; form-action 'self'"
+        )
+    );
+    let hosted = policy(seen(|view| repair(view, &broken(one(), hosted()))));
+    assert!(hosted.ends_with("connect-src 'self'; form-action 'self' https://*.plaid.com"), "{hosted}");
+    for page in [RepairPage::NoLonger, RepairPage::Works { banks: vec![] }] {
+        let policy = policy(seen(|view| repair(view, &page)));
+        assert!(!policy.contains("plaid") && !policy.contains("script-src"), "{policy}");
+    }
+}
+
+#[test]
+fn a_hostile_name_stays_text() {
+    let hostile = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{brand}{{ 7*7 }}\u{202e}";
+    for (kind, page) in every_page(Some(hostile)) {
+        let html = page.html();
+        assert!(!html.contains("<script>alert") && !html.contains("<img") && !html.contains('\u{202e}'), "{kind}");
+        assert!(!html.contains("49") && !html.contains("\"'><"), "{kind}");
+    }
+}
+
+#[test]
+fn a_hostile_brand_does_not_end_the_script_element() {
+    let mut brand = brand();
+    brand.name = "</script><script>alert(1)//<!--".to_owned();
+    let view = View { brand: &brand, language: "en", time_zone: &TimeZone::UTC, nonce: Nonce::new(NONCE) };
+    let page = way_back(&view, &embedded());
+    assert!(!page.html().contains("<script>alert") && !page.html().contains("<!--"));
+}
+
+#[test]
+fn a_dead_link_tells_nothing_apart_and_trouble_says_when_to_return() {
+    let status = |page: &RepairPage| seen(|view| repair(view, page)).status().as_u16();
+    let trouble = |what| RepairPage::Trouble { what, path: "/repair/token-1".to_owned() };
+    assert_eq!(status(&RepairPage::NoLonger), 410);
+    assert_eq!(status(&trouble(Trouble::Plaid)), 503);
+    assert_eq!(status(&trouble(Trouble::Busy)), 429);
+    assert_eq!(status(&broken(vec![bank(None, What::LoginRequired)], hosted())), 200);
+    assert_eq!(seen(|view| unsubscribe(view, &UnsubscribePage::Unknown)).status().as_u16(), 410);
+    let page = seen(|view| repair(view, &trouble(Trouble::Plaid)));
+    assert!(bare(&page).contains("href=\"/repair/token-1\""), "{}", bare(&page));
+    assert!(headers(page).contains_key("retry-after"));
+}
+
+#[test]
+fn a_deadline_that_nobody_named_is_not_shown() {
+    let text = |on, why| bare(&seen(|view| repair(view, &broken(vec![bank(None, What::Ends { on, why })], hosted()))));
+    let on = Some("2027-05-12T10:00:00Z".parse().unwrap());
+    for why in [ExpiryReason::ConsentEnds, ExpiryReason::BankMoves, ExpiryReason::Unsaid] {
+        assert!(text(on, why).contains("12 May 2027"));
+        assert!(text(None, why).contains(" soon.") && !text(None, why).contains("20"), "{}", text(None, why));
+    }
+}
+
+#[test]
+fn the_button_works_without_script_only_where_there_is_a_page_to_go_to() {
+    let page = |mode| seen(|view| repair(view, &broken(vec![bank(None, What::LoginRequired)], mode)));
+    assert!(!page(hosted()).html().contains("<noscript>"));
+    assert!(page(embedded()).html().contains("form{display:none}"));
+    for mode in [hosted(), embedded()] {
+        let html = bare(&page(mode));
+        assert!(html.contains("method=\"post\" action=\"/repair/token-1/link\""), "{html}");
+        assert!(html.contains("name=\"item_id\" value=\"item-1\""), "{html}");
+    }
+}
+
+#[test]
+fn the_script_and_its_words_agree() {
+    let script = template::script();
+    let words = &words::of("en").script;
+    for key in words.keys() {
+        let used = [format!("'{key}'"), format!("words.{key}")].iter().any(|use_| script.contains(use_));
+        assert!(used, "{key} is never said");
+    }
+    for (before, after) in [("say('", "'"), ("words.", ";"), ("return '", "'")] {
+        for part in script.split(before).skip(1) {
+            let key: String = part.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            assert!(words.contains_key(&key), "{before}{key}{after} has no words");
+        }
+    }
+    let classes = script.split_once("CLASSES = {").unwrap().1.split_once('}').unwrap().0;
+    for said in classes.split('\'').skip(1).step_by(2) {
+        assert!(words.contains_key(said), "{said} has no words");
+    }
+}
+
+#[test]
+fn what_a_person_reads() {
+    let two = || vec![bank(Some("First Platypus Bank"), What::LoginRequired), bank(None, What::Works)];
+    insta::assert_snapshot!("many", bare(&seen(|view| repair(view, &broken(two(), embedded())))));
+    insta::assert_snapshot!("no_longer", bare(&seen(|view| repair(view, &RepairPage::NoLonger))));
+    let ask = UnsubscribePage::Ask { path: "/unsubscribe/token-1".to_owned() };
+    insta::assert_snapshot!("unsubscribe", bare(&seen(|view| unsubscribe(view, &ask))));
+    insta::assert_snapshot!("back", bare(&seen(|view| way_back(view, &hosted()))));
+}
