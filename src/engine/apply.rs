@@ -1,0 +1,90 @@
+//! From the domain's rules to what the store's operations take, and from a step's notices to the operator.
+
+use jiff::Timestamp;
+
+use super::Engine;
+use crate::domain::compose::{compose, speaks_at};
+use crate::domain::effect::Notice;
+use crate::domain::event::Event;
+use crate::domain::ids::{InstitutionId, ItemId};
+use crate::domain::item::Item;
+use crate::domain::policy::Policy;
+use crate::domain::transition::transition;
+use crate::store::{Composer, Decision, Rule, StoreError, Told};
+
+/// The rule for Items as of a moment.
+#[must_use]
+pub fn rule(policy: &Policy, now: Timestamp) -> Rule {
+    let policy = policy.clone();
+    Rule {
+        now,
+        decide: Box::new(move |item, event| {
+            let step = transition(item, event, now, &policy);
+            let speaks_at = speaks_at(&step.item, now, &policy);
+            Decision { step, speaks_at }
+        }),
+    }
+}
+
+impl Engine {
+    /// The rule for Items as of now.
+    #[must_use]
+    pub fn rule(&self) -> Rule {
+        rule(&self.config.reminders, self.clock.now())
+    }
+
+    /// The rule for users as of a moment.
+    pub(super) fn composer(&self, now: Timestamp, held: Vec<(InstitutionId, Timestamp)>) -> Composer {
+        let policy = self.config.reminders.clone();
+        Composer {
+            compose: Box::new(move |user, items, sent, circumstances| {
+                compose(user, items, sent, circumstances, now, &policy)
+            }),
+            held,
+            default_zone: self.config.app.time_zone.zone().clone(),
+            letter: self.clock.new_letter(),
+        }
+    }
+
+    /// Takes steps with one Item, tells what is to be told, and wakes the loop. Nothing if it is not registered.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn step(&self, id: &ItemId, events: Vec<Event>, cause: &str) -> Result<Option<Item>, StoreError> {
+        let taken = self.store.step(id.clone(), events, cause.to_owned(), self.rule()).await?;
+        self.wake();
+        Ok(taken.map(|(item, told)| {
+            tell(&told);
+            item
+        }))
+    }
+}
+
+/// Tells the operator, in the log.
+pub(super) fn tell(told: &[Told]) {
+    for Told { item, notice } in told {
+        match notice {
+            Notice::StateChanged { from, to } => tracing::info!(%item, %from, %to, "Item {item}: {from} -> {to}"),
+            Notice::TokenForeign { opens } => tracing::error!(
+                %item,
+                %opens,
+                "Item {item}: its access token opens Item {opens}; nobody is written to until it is registered with its own"
+            ),
+            Notice::TokenRefused { code } => tracing::error!(
+                %item,
+                code,
+                "Item {item}: Plaid refuses its access token ({code}); register it again with the present token"
+            ),
+            Notice::LadderEnded { episode } => {
+                tracing::warn!(%item, episode, "Item {item}: the last reminder of episode {episode} was sent");
+            }
+            Notice::ClaimNotConfirmed => {
+                tracing::warn!(%item, "Item {item}: update mode was said to have worked, but Plaid says otherwise");
+            }
+            Notice::AccountRevoked => tracing::info!(%item, "Item {item}: the user withdrew one account"),
+            Notice::Superseded { by } => {
+                tracing::warn!(%item, %by, "Item {item}: repairing it would break Item {by}; no letters about it");
+            }
+        }
+    }
+}

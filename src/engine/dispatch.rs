@@ -1,0 +1,121 @@
+//! Carries out effects: claim under a lease, do outside any transaction, settle.
+
+use super::apply::tell;
+use super::observe::Asked;
+use super::{Engine, observe};
+use crate::domain::effect::Effect;
+use crate::domain::event::Event;
+use crate::domain::ids::SessionId;
+use crate::plaid::client::SessionVerdict;
+use crate::store::{Claimed, Settlement, StoreError};
+
+/// How many effects are claimed at once.
+const BATCH: u32 = 64;
+
+impl Engine {
+    /// Claims what is due and begins it. Says whether more may be due.
+    pub(super) async fn dispatch(&self) -> Result<bool, StoreError> {
+        let room = self.plaid_calls.available_permits();
+        if room == 0 {
+            return Ok(false);
+        }
+        let claimed = self.store.claim_effects(self.clock.now(), BATCH.min(u32::try_from(room).unwrap_or(BATCH))).await?;
+        let more = claimed.len() == BATCH as usize;
+        for effect in claimed {
+            let engine = self.clone();
+            self.begin(async move { engine.carry_out(effect).await });
+        }
+        Ok(more)
+    }
+
+    async fn carry_out(&self, claimed: Claimed) {
+        let key = claimed.key.clone();
+        let settled = async {
+            let settlement = match &claimed.effect {
+                Effect::Observe { .. } => self.observe(&claimed).await?,
+                Effect::AskSession { session, .. } => self.ask_session(*session, claimed.attempts).await?,
+                // Never in the outbox: told when the step was taken.
+                Effect::Tell(_) => Settlement::Done(Vec::new()),
+            };
+            self.store.settle_effect(claimed, settlement, self.rule()).await
+        };
+        match settled.await {
+            Ok(told) => tell(&told),
+            // The lease ends with the process; what SQLite refuses now it refuses for everybody, and readiness shows it.
+            Err(error) => tracing::error!(effect = key, "effect {key} is not settled: {error}"),
+        }
+        self.wake();
+    }
+
+    async fn observe(&self, claimed: &Claimed) -> Result<Settlement, StoreError> {
+        Ok(match self.ask(&claimed.item, claimed.attempts).await? {
+            Asked::Answered(event) => Settlement::Done(vec![event]),
+            Asked::NoItem => Settlement::Done(Vec::new()),
+            Asked::Failed { again_at, why } => {
+                tracing::warn!(item = %claimed.item, attempts = claimed.attempts, "Item {}: not observed: {why}", claimed.item);
+                Settlement::Retry { at: again_at, why }
+            }
+        })
+    }
+
+    /// Asks how a Link session ended, of which nobody said anything so far.
+    async fn ask_session(&self, id: SessionId, attempts: u32) -> Result<Settlement, StoreError> {
+        let Some(session) = self.store.session(id).await? else { return Ok(Settlement::Done(Vec::new())) };
+        if session.finished {
+            return Ok(Settlement::Done(Vec::new()));
+        }
+        let _turn = self.plaid_calls.acquire().await.expect("the semaphore is never closed");
+        let verdict = match self.plaid.link_token_get(&session.link_token.clone().into()).await {
+            Ok(sessions) => sessions.verdict(),
+            // A token that Plaid no longer knows tells nothing; the Item does.
+            Err(crate::plaid::client::CallError::Refused(_)) => SessionVerdict::Open,
+            Err(error) if attempts < 5 => {
+                return Ok(Settlement::Retry { at: self.again_at(&error, attempts), why: error.to_string() });
+            }
+            Err(_) => SessionVerdict::Open,
+        };
+        self.store.finish_session(id, self.clock.now()).await?;
+        Ok(Settlement::Done(vec![match verdict {
+            SessionVerdict::Succeeded => Event::UpdateModeFinished,
+            SessionVerdict::Left => Event::UpdateModeLeft,
+            SessionVerdict::Open => Event::Suspected,
+        }]))
+    }
+
+    /// Asks Plaid about an Item now and applies the answer: for whoever waits in front of a page or a letter.
+    pub(super) async fn observe_now(
+        &self,
+        item: &crate::domain::ids::ItemId,
+        cause: &str,
+    ) -> Result<Observed, StoreError> {
+        match self.ask(item, 0).await? {
+            Asked::NoItem => Ok(Observed::NoItem),
+            Asked::Failed { again_at, why } => Ok(Observed::Failed { again_at, why }),
+            Asked::Answered(event) => {
+                let good = observe::is_good(&event);
+                let item = self.step(item, vec![event], cause).await?;
+                Ok(item.map_or(Observed::NoItem, |item| Observed::Now { item: Box::new(item), good }))
+            }
+        }
+    }
+}
+
+/// What Plaid said just now.
+pub(super) enum Observed {
+    /// The Item after the answer was applied.
+    Now {
+        /// The Item.
+        item: Box<crate::domain::item::Item>,
+        /// Whether Plaid said that there is no error.
+        good: bool,
+    },
+    /// Plaid did not answer.
+    Failed {
+        /// When to ask again.
+        again_at: jiff::Timestamp,
+        /// Why.
+        why: String,
+    },
+    /// There is no such Item.
+    NoItem,
+}

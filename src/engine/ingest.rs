@@ -1,0 +1,93 @@
+//! From the inbox to the Items: reads what waits, says what it means, and has it applied. Oldest first.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::Engine;
+use super::apply::tell;
+use crate::config::LateWebhooks;
+use crate::domain::event::Event;
+use crate::plaid::webhook::{self, Webhook};
+use crate::store::{Age, Meaning, StoreError, Unread, Verdict};
+
+/// How many webhooks one commit applies.
+const BATCH: u32 = 256;
+
+/// A late webhook that is older than this is not applied, whatever it says.
+const LATE_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+impl Engine {
+    /// Applies the oldest webhooks that wait. Says whether more may wait.
+    pub(super) async fn ingest(&self) -> Result<bool, StoreError> {
+        let unread = self.store.unread_webhooks(BATCH).await?;
+        if unread.is_empty() {
+            return Ok(false);
+        }
+        let more = unread.len() == BATCH as usize;
+        let verdicts = unread.iter().map(|webhook| self.judge(webhook)).collect();
+        tell(&self.store.settle_webhooks(verdicts, Arc::new(self.rule())).await?);
+        Ok(more)
+    }
+
+    /// What a webhook means, and whether it may be applied.
+    fn judge(&self, unread: &Unread) -> Verdict {
+        let Some(body) = &unread.body else {
+            let note = "its body does not open with any configured data_key";
+            return verdict(unread, None, Meaning::Nothing { item: None, note });
+        };
+        let webhook = webhook::read(body);
+        let ours = self.config.plaid.environment.as_str();
+        if webhook.environment.as_deref().is_some_and(|environment| environment != ours) {
+            let item = webhook.item_id.clone();
+            let note = "is of another environment than [plaid] environment";
+            return verdict(unread, Some(&webhook), Meaning::Nothing { item, note });
+        }
+        let meaning = match unread.age {
+            Age::Fresh => fresh(&webhook, unread),
+            Age::Early => suspicious(&webhook, "was signed in the future: compare this machine's clock"),
+            Age::Late => match self.config.plaid.late_webhooks {
+                LateWebhooks::Apply if unread.received_at.duration_since(unread.signed_at) <= LATE_MAX => {
+                    late(&webhook, unread)
+                }
+                LateWebhooks::Apply | LateWebhooks::Observe => suspicious(&webhook, "was signed too long ago"),
+            },
+        };
+        verdict(unread, Some(&webhook), meaning)
+    }
+}
+
+fn verdict(unread: &Unread, webhook: Option<&Webhook>, meaning: Meaning) -> Verdict {
+    Verdict {
+        id: unread.id,
+        webhook_type: webhook.and_then(|webhook| webhook.webhook_type.clone()),
+        webhook_code: webhook.and_then(|webhook| webhook.webhook_code.clone()),
+        meaning,
+    }
+}
+
+fn fresh(webhook: &Webhook, unread: &Unread) -> Meaning {
+    match webhook::meaning(webhook, unread.signed_at) {
+        webhook::Meaning::Item { item, events } => Meaning::Item { item, events, if_seen: None },
+        webhook::Meaning::Session { link_token, event } => Meaning::Session { link_token, event },
+        webhook::Meaning::Nothing(why) => Meaning::Nothing { item: webhook.item_id.clone(), note: why.name() },
+    }
+}
+
+/// A signature that is not of this moment proves who wrote the webhook, not when: ask what is so.
+fn suspicious(webhook: &Webhook, note: &'static str) -> Meaning {
+    match &webhook.item_id {
+        Some(item) => Meaning::Item { item: item.clone(), events: vec![Event::Suspected], if_seen: None },
+        None => Meaning::Nothing { item: None, note },
+    }
+}
+
+/// What no answer of Plaid tells is applied though it is late, once.
+fn late(webhook: &Webhook, unread: &Unread) -> Meaning {
+    let webhook::Meaning::Item { item, events } = webhook::meaning(webhook, unread.signed_at) else {
+        return suspicious(webhook, "was signed too long ago");
+    };
+    let mut events: Vec<Event> = events.into_iter().filter(webhook::cannot_be_asked_for).collect();
+    events.push(Event::Suspected);
+    Meaning::Item { item, events, if_seen: Some(vec![Event::Suspected]) }
+}

@@ -1,0 +1,125 @@
+//! The imperative shell: it feeds the domain's rules and carries out what they say.
+//!
+//! One loop ([`schedule`]) does what is due, learns when something is due next, and sleeps until then or until it is woken.
+//! Start-up, timers, webhooks and requests all go the same way; there is no recovery code.
+//!
+//! Whoever may call: `web` (a webhook came, a button was pressed), `cli` and `demo` (start and stop).
+
+pub mod apply;
+pub mod clock;
+mod compose;
+mod dispatch;
+mod ingest;
+pub mod keys;
+mod observe;
+mod post;
+pub mod repair;
+pub mod schedule;
+pub mod status;
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::mail::letter::Templates;
+use crate::mail::smtp;
+use crate::plaid::client::Client;
+use crate::store::Store;
+use clock::Clock;
+use keys::Keys;
+use status::Status;
+
+/// How many calls to Plaid may be under way at once.
+const PLAID_CALLS_MAX: usize = 32;
+
+/// All that the shell works with. Clones share it.
+#[derive(Clone)]
+pub struct Engine(Arc<Parts>);
+
+/// The parts of an engine.
+pub struct Parts {
+    /// What the operator decided.
+    pub config: Config,
+    /// Where everything is kept.
+    pub store: Store,
+    /// Plaid's API.
+    pub plaid: Client,
+    /// Plaid's verification keys.
+    pub keys: Keys,
+    /// The time.
+    pub clock: Clock,
+    /// How the outside does.
+    pub status: Status,
+    /// The tasks that were begun; shutdown waits for them.
+    pub tasks: TaskTracker,
+    /// Cancelled when relinkd is to stop.
+    pub stop: CancellationToken,
+    templates: Templates,
+    mail_server: smtp::Server,
+    plaid_calls: Semaphore,
+    wake: Notify,
+}
+
+impl std::ops::Deref for Engine {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Why an engine cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The store does not answer.
+    #[error("store: {0}")]
+    Store(#[from] crate::store::StoreError),
+    /// The letters' words do not load: a fault of this build.
+    #[error("letters: {0}")]
+    Words(#[from] crate::mail::letter::WordsError),
+    /// The HTTP client cannot be built.
+    #[error("plaid: {0}")]
+    Client(#[from] crate::plaid::client::BuildError),
+}
+
+impl Engine {
+    /// Puts the parts together and loads the verification keys that were kept.
+    ///
+    /// # Errors
+    /// [`BuildError`] says which part fails.
+    pub async fn new(config: Config, store: Store, clock: Clock) -> Result<Self, BuildError> {
+        let plaid = Client::new(crate::plaid::client::Options {
+            base_url: config.plaid.base_url.clone(),
+            client_id: config.plaid.client_id.clone(),
+            secret: config.plaid.secret.clone(),
+        })?;
+        let keys = Keys::new(store.verification_keys().await?, clock.now());
+        let mail_server = post::server(&config);
+        Ok(Self(Arc::new(Parts {
+            templates: Templates::load()?,
+            mail_server,
+            plaid,
+            keys,
+            clock,
+            store,
+            config,
+            status: Status::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            plaid_calls: Semaphore::new(PLAID_CALLS_MAX),
+            wake: Notify::new(),
+        })))
+    }
+
+    /// Says that there is something to do.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Begins a task that shutdown waits for.
+    fn begin(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+}

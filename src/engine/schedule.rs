@@ -1,0 +1,53 @@
+//! The loop: does what is due, learns when something is due next, then sleeps until then or until it is woken.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::store::StoreError;
+
+/// How long to rest after the store refused: a full disk does not empty itself in a hurry.
+const REST: Duration = Duration::from_secs(1);
+
+/// How many Items one round ticks.
+const TICKS: u32 = 256;
+
+/// Runs until relinkd is to stop. What was claimed by then goes on in its own tasks.
+pub async fn run(engine: Engine) {
+    while !engine.stop.is_cancelled() {
+        // Registered before looking, or a wake-up between looking and sleeping would be lost.
+        let woken = engine.wake.notified();
+        let next = match round(&engine).await {
+            Ok(true) => continue,
+            Ok(false) => engine.store.next_due().await,
+            Err(error) => Err(error),
+        };
+        match next {
+            Ok(next) => {
+                tokio::select! {
+                    () = woken => {}
+                    () = engine.clock.sleep_towards(next) => {}
+                    () = engine.stop.cancelled() => {}
+                }
+            }
+            Err(error) => {
+                tracing::error!("store: {error}");
+                tokio::select! {
+                    () = tokio::time::sleep(REST) => {}
+                    () = engine.stop.cancelled() => {}
+                }
+            }
+        }
+    }
+}
+
+/// Does what is due. Says whether more is.
+async fn round(engine: &Engine) -> Result<bool, StoreError> {
+    let mut more = engine.ingest().await?;
+    let (ticked, told) = engine.store.tick(TICKS, engine.rule()).await?;
+    super::apply::tell(&told);
+    more |= ticked == TICKS as usize;
+    more |= engine.compose_due().await?;
+    more |= engine.dispatch().await?;
+    more |= engine.post_due().await?;
+    Ok(more)
+}

@@ -1,0 +1,77 @@
+//! How the outside does, for `/readyz` and for the operator: Plaid, the mail server.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// What was seen of the outside lately.
+#[derive(Default)]
+pub struct Status {
+    plaid_fault: Mutex<Option<String>>,
+    mail_fault: Mutex<Option<String>>,
+    last_letter_at: Mutex<Option<Timestamp>>,
+    refused_signatures: AtomicU64,
+    untimely_signatures: AtomicU64,
+}
+
+/// The same, to be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// Why the last call to Plaid failed.
+    pub plaid: Option<String>,
+    /// Why the last letter did not leave.
+    pub mail: Option<String>,
+    /// When the mail server last took a letter.
+    pub last_letter_at: Option<Timestamp>,
+    /// Webhooks that were refused since start, because their signature is missing or wrong.
+    pub refused_signatures: u64,
+    /// Webhooks since start whose signature is right and was not made just now. When it is often, a clock is wrong.
+    pub untimely_signatures: u64,
+}
+
+impl Status {
+    pub(super) fn plaid_answered(&self) {
+        *lock(&self.plaid_fault) = None;
+    }
+
+    pub(super) fn plaid_failed(&self, why: &str) {
+        *lock(&self.plaid_fault) = Some(why.to_owned());
+    }
+
+    pub(super) fn letter_left(&self, now: Timestamp) {
+        *lock(&self.mail_fault) = None;
+        *lock(&self.last_letter_at) = Some(now);
+    }
+
+    pub(super) fn mail_failed(&self, why: &str) {
+        *lock(&self.mail_fault) = Some(why.to_owned());
+    }
+
+    /// Counts a webhook whose signature is missing or wrong.
+    pub fn signature_refused(&self) {
+        self.refused_signatures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a webhook whose signature is right and not of this moment. Says how many there were.
+    pub fn signature_untimely(&self) -> u64 {
+        self.untimely_signatures.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// What was seen lately.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health {
+            plaid: lock(&self.plaid_fault).clone(),
+            mail: lock(&self.mail_fault).clone(),
+            last_letter_at: *lock(&self.last_letter_at),
+            refused_signatures: self.refused_signatures.load(Ordering::Relaxed),
+            untimely_signatures: self.untimely_signatures.load(Ordering::Relaxed),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
