@@ -4,6 +4,7 @@
 //! Plaid's words end here: what leaves this folder is in our own words (see [`crate::domain`]). It knows neither the store
 //! nor the clock, and it keeps nothing between two calls.
 
+pub mod client;
 pub mod error;
 pub mod fault;
 pub mod key;

@@ -1,0 +1,130 @@
+//! `/item/get` and `/item/remove`.
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Answer, CallError, Client};
+use crate::domain::event::{Health, Observation};
+use crate::domain::ids::{Institution, InstitutionId, ItemId};
+use crate::plaid::error::PlaidError;
+use crate::plaid::fault;
+
+#[derive(Serialize)]
+struct Request<'a> {
+    access_token: &'a str,
+}
+
+#[derive(Deserialize)]
+struct GetBody {
+    item: ItemBody,
+    status: Option<StatusBody>,
+    request_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ItemBody {
+    item_id: ItemId,
+    institution_id: Option<String>,
+    institution_name: Option<String>,
+    webhook: Option<String>,
+    // A missing error must not be taken for health: it would close a break.
+    #[serde(deserialize_with = "present")]
+    error: Option<PlaidError>,
+    consent_expiration_time: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct StatusBody {
+    last_webhook: Option<LastWebhookBody>,
+}
+
+#[derive(Deserialize)]
+struct LastWebhookBody {
+    sent_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RemoveBody {}
+
+/// Plaid's answer about one Item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemAnswer {
+    /// Which Item the token opens.
+    pub item: ItemId,
+    /// The bank; nothing for Items made with micro-deposits.
+    pub institution: Option<Institution>,
+    /// Where Plaid sends webhooks about this Item; nothing means nowhere.
+    pub webhook: Option<String>,
+    /// What is wrong with the Item.
+    pub error: Option<PlaidError>,
+    /// When the consent ends, where an end is planned.
+    pub consent_expires_at: Option<Timestamp>,
+    /// When Plaid last sent a webhook about this Item. Later than the last one received: one was missed.
+    pub last_webhook_at: Option<Timestamp>,
+    /// Plaid's clock when it answered.
+    pub answered_at: Option<Timestamp>,
+    /// What Plaid's support asks for.
+    pub request_id: Option<String>,
+}
+
+impl ItemAnswer {
+    /// The answer in our own words. `asked_at` is when the question left.
+    #[must_use]
+    pub fn observation(&self, asked_at: Timestamp) -> Observation {
+        Observation {
+            asked_at,
+            item: self.item.clone(),
+            health: self.error.as_ref().map_or(Health::Good, fault::health),
+            consent_expires_at: self.consent_expires_at,
+            institution: self.institution.clone(),
+        }
+    }
+}
+
+impl Client {
+    /// How the Item is that this token opens. A broken Item is an answer, not an error.
+    ///
+    /// # Errors
+    /// [`CallError`]; see [`CallError::event`] for what a refusal tells about the Item.
+    pub async fn item_get(&self, access_token: &SecretString) -> Result<ItemAnswer, CallError> {
+        let request = Request { access_token: access_token.expose_secret() };
+        let Answer { body, date } = self.call::<GetBody>("item/get", &request).await?;
+        let item = body.item;
+        let institution_id = item.institution_id.and_then(|id| InstitutionId::parse(id).ok());
+        let sent_at = body.status.and_then(|status| status.last_webhook).and_then(|webhook| webhook.sent_at);
+        Ok(ItemAnswer {
+            item: item.item_id,
+            institution: institution_id.map(|id| Institution { id, name: item.institution_name }),
+            webhook: item.webhook,
+            error: item.error,
+            consent_expires_at: time(item.consent_expiration_time),
+            last_webhook_at: time(sent_at),
+            answered_at: date,
+            request_id: body.request_id,
+        })
+    }
+
+    /// Ends the Item at Plaid: the token is void from then on, and subscriptions for it end.
+    ///
+    /// # Errors
+    /// [`CallError`]; `ITEM_NOT_FOUND` means that there is nothing left to end.
+    pub async fn item_remove(&self, access_token: &SecretString) -> Result<(), CallError> {
+        let request = Request { access_token: access_token.expose_secret() };
+        self.call::<RemoveBody>("item/remove", &request).await?;
+        Ok(())
+    }
+}
+
+/// A time that is no time is none: neither ends anything.
+fn time(text: Option<String>) -> Option<Timestamp> {
+    text.and_then(|text| text.parse().ok())
+}
+
+/// An error object or null, but there.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PlaidError>, D::Error> {
+    let Some(raw) = Option::<Box<RawValue>>::deserialize(deserializer)? else { return Ok(None) };
+    let error = PlaidError::read(raw.get().as_bytes());
+    error.map(Some).ok_or_else(|| serde::de::Error::custom("not an object"))
+}
