@@ -1,2 +1,4 @@
 //! relinkd
+pub mod cli;
+pub mod config;
 pub mod domain;
