@@ -1,5 +1,7 @@
 //! relinkd
 pub mod demo;
+pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod plaid;
 pub mod store;

@@ -1,0 +1,68 @@
+//! The command line: one file a command, each with its `Args` and its `run`.
+//!
+//! Exit codes: 0 done, 1 failed, 2 bad usage or configuration. Here the environment is read, and nowhere else.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod check;
+
+/// Exit code of a bad command line or configuration. The one that clap uses too.
+pub const EXIT_USAGE: u8 = 2;
+
+/// Keeps bank connections made through Plaid healthy, and brings users back when one breaks.
+#[derive(Debug, Parser)]
+#[command(name = "relinkd", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/relinkd/relinkd.toml")]
+    pub config: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Says whether the configuration is valid, and all that is wrong with it.
+    Check(check::Args),
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Check(args) => check::run(&cli.config, &args),
+    }
+}
+
+/// The environment, for [`crate::config::load`]. What is not Unicode is made so: a variable of ours then is a fault like any
+/// other, and one of somebody else's no concern.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_configuration_file_can_be_named_before_and_after_the_command() {
+        for line in [["relinkd", "--config", "a.toml", "check"], ["relinkd", "check", "--config", "a.toml"]] {
+            assert_eq!(Cli::try_parse_from(line).expect("a command line").config, PathBuf::from("a.toml"));
+        }
+        let cli = Cli::try_parse_from(["relinkd", "check"]).expect("a command line");
+        assert_eq!(cli.config, PathBuf::from("/etc/relinkd/relinkd.toml"));
+    }
+}

@@ -1,0 +1,144 @@
+//! The configuration: the file as written, and [`Config`], valid by construction.
+//!
+//! [`load`] reads a file, [`from_text`] a text; both answer with the configuration or with *every* fault at once. Who holds a
+//! [`Config`] checks nothing again. Does not open the store, look up a name or ask a server. Called by the command line, once.
+//!
+//! To add a key: `schema.rs` gets its line, the section's file its field and how to parse it, and `config.example.toml` its
+//! sentence; a test compares the three.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use toml::de::DeTable;
+
+mod address;
+mod api;
+mod app;
+mod fault;
+mod log;
+mod mail;
+mod plaid;
+mod reminders;
+mod schema;
+mod section;
+mod server;
+mod store;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+pub use api::{ApiKey, Scope};
+pub use app::{App, LANGUAGES};
+pub use fault::{Fault, Faults, Place};
+pub use log::{Log, LogFormat};
+pub use mail::{AddressPattern, Login, Mail, Mailbox, Security, Smtp};
+pub use plaid::{CountryCode, Environment, LateWebhooks, LinkMode, Plaid};
+pub use server::{IpRange, Server};
+pub use store::{DataKey, Store};
+
+use crate::domain::policy::Policy;
+use written::Written;
+
+/// The largest configuration file, in bytes. Only keeps a mistaken path (a disk, a pipe without end) from hanging us.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How many errors of TOML's own are told. After some, each is only a consequence of the one before.
+const SYNTAX_ERRORS_MAX: usize = 10;
+
+/// What the operator decided, complete and valid.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The brand that writes to the users.
+    pub app: App,
+    /// Where requests come in.
+    pub server: Server,
+    /// Which Plaid, and as whom.
+    pub plaid: Plaid,
+    /// Where the state lies, and the keys that seal it.
+    pub store: Store,
+    /// Who writes, and which mail server takes the letters.
+    pub mail: Mail,
+    /// Who may use the API.
+    pub api_keys: Vec<ApiKey>,
+    /// When letters leave.
+    pub reminders: Policy,
+    /// How much is logged, and in which form.
+    pub log: Log,
+    /// What is allowed and not wise.
+    pub warnings: Vec<Fault>,
+}
+
+/// Reads the configuration from a file and the environment.
+///
+/// # Errors
+/// [`Faults`]: all that is wrong, at least one.
+pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Config, Faults> {
+    let name = path.display().to_string();
+    let text = read(path).map_err(|why| {
+        Faults::new(vec![Fault {
+            place: Place::File { file: name.clone() },
+            key: None,
+            value: None,
+            problem: format!("cannot be read: {why}"),
+            remedy: "Name another file with --config FILE, or begin with a copy of config.example.toml.".to_owned(),
+            nearest: None,
+        }])
+    })?;
+    from_text(&text, &name, environment, path.parent().unwrap_or(Path::new("")))
+}
+
+/// Reads the configuration from a text and the environment. `file_name` is how faults name the text; relative paths are read
+/// from `base_dir`.
+///
+/// # Errors
+/// [`Faults`]: all that is wrong, at least one.
+pub fn from_text(
+    text: &str,
+    file_name: &str,
+    environment: impl Iterator<Item = (String, String)>,
+    base_dir: &Path,
+) -> Result<Config, Faults> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let mut written = Written::new(text, file_name, base_dir, root.get_ref(), !errors.is_empty());
+    for error in errors.iter().take(SYNTAX_ERRORS_MAX) {
+        written.syntax(error.message(), error.span());
+    }
+    written.take_environment(environment);
+    written.check_sections();
+    let app = app::read(&mut written.section("app"));
+    let server = server::read(&mut written.section("server"));
+    let (environment, plaid) = plaid::read(&mut written.section("plaid"));
+    let store = store::read(&mut written.section("store"));
+    let mail = mail::read(&mut written.section("mail"), environment);
+    let api_keys = api::read(&mut written);
+    let reminders = reminders::read(&mut written.section("reminders"));
+    let log = log::read(&mut written.section("log"));
+    if !written.faults.is_empty() {
+        return Err(Faults::new(written.faults));
+    }
+    let whole = "a section that is not whole has a fault";
+    Ok(Config {
+        app: app.expect(whole),
+        server: server.expect(whole),
+        plaid: plaid.expect(whole),
+        store: store.expect(whole),
+        mail: mail.expect(whole),
+        api_keys,
+        reminders,
+        log,
+        warnings: written.warnings,
+    })
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("it is larger than {FILE_BYTES_MAX} bytes"));
+    }
+    String::from_utf8(bytes)
+        .map_err(|error| format!("it is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
+}
