@@ -83,6 +83,13 @@ pub enum Event {
     LetterComposed(Mention),
     /// That letter was handed to the mail server.
     LetterSent(Mention),
+    /// A letter that covers this Item has to wait. Noted only.
+    LetterWaits {
+        /// The letter.
+        letter: LetterId,
+        /// Why.
+        why: String,
+    },
     /// That letter did not leave: what it said about this Item was not so any more, or it could not be delivered.
     LetterWithheld(Mention),
 }
@@ -187,6 +194,7 @@ impl Event {
             Self::Unsuperseded => "unsuperseded",
             Self::LetterComposed(_) => "letter_composed",
             Self::LetterSent(_) => "letter_sent",
+            Self::LetterWaits { .. } => "letter_waits",
             Self::LetterWithheld(_) => "letter_withheld",
         }
     }

@@ -113,7 +113,7 @@ impl Draft {
                 self.item.claim = Some(Claim { at: now });
                 self.observe(now);
             }
-            Event::UpdateModeLeft => {}
+            Event::UpdateModeLeft | Event::LetterWaits { .. } => {}
             Event::Tick => self.tick(),
             Event::Removed { why } => self.remove(*why),
             Event::Snoozed { until } => self.item.snoozed_until = Some(*until).filter(|until| *until > now),

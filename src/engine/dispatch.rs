@@ -1,31 +1,38 @@
 //! Carries out effects: claim under a lease, do outside any transaction, settle.
 
+use std::sync::Arc;
+
 use super::apply::tell;
 use super::observe::Asked;
-use super::{Engine, observe};
+use super::Engine;
 use crate::domain::effect::Effect;
 use crate::domain::event::Event;
 use crate::domain::ids::SessionId;
-use crate::plaid::client::SessionVerdict;
+use crate::plaid::client::{CallError, Verdict};
 use crate::store::{Claimed, Settlement, StoreError};
 
-/// How many effects are claimed at once.
-const BATCH: u32 = 64;
+/// How many effects are under way at once.
+pub(super) const UNDER_WAY_MAX: usize = 64;
 
 impl Engine {
-    /// Claims what is due and begins it. Says whether more may be due.
-    pub(super) async fn dispatch(&self) -> Result<bool, StoreError> {
-        let room = self.plaid_calls.available_permits();
+    /// Claims as many of the effects that are due as there is room for, and begins them.
+    pub(super) async fn dispatch(&self) -> Result<(), StoreError> {
+        let room = self.effects_under_way.available_permits();
         if room == 0 {
-            return Ok(false);
+            return Ok(());
         }
-        let claimed = self.store.claim_effects(self.clock.now(), BATCH.min(u32::try_from(room).unwrap_or(BATCH))).await?;
-        let more = claimed.len() == BATCH as usize;
+        let claimed = self.store.claim_effects(self.clock.now(), u32::try_from(room).unwrap_or(u32::MAX)).await?;
         for effect in claimed {
+            let turn = Arc::clone(&self.effects_under_way).acquire_owned().await.expect("the semaphore is never closed");
             let engine = self.clone();
-            self.begin(async move { engine.carry_out(effect).await });
+            self.begin(async move {
+                engine.carry_out(effect).await;
+                // The place is free before the loop looks again.
+                drop(turn);
+                engine.wake();
+            });
         }
-        Ok(more)
+        Ok(())
     }
 
     async fn carry_out(&self, claimed: Claimed) {
@@ -44,7 +51,6 @@ impl Engine {
             // The lease ends with the process; what SQLite refuses now it refuses for everybody, and readiness shows it.
             Err(error) => tracing::error!(effect = key, "effect {key} is not settled: {error}"),
         }
-        self.wake();
     }
 
     async fn observe(&self, claimed: &Claimed) -> Result<Settlement, StoreError> {
@@ -68,17 +74,17 @@ impl Engine {
         let verdict = match self.plaid.link_token_get(&session.link_token.clone().into()).await {
             Ok(sessions) => sessions.verdict(),
             // A token that Plaid no longer knows tells nothing; the Item does.
-            Err(crate::plaid::client::CallError::Refused(_)) => SessionVerdict::Open,
+            Err(CallError::Refused(_)) => Verdict::Open,
             Err(error) if attempts < 5 => {
                 return Ok(Settlement::Retry { at: self.again_at(&error, attempts), why: error.to_string() });
             }
-            Err(_) => SessionVerdict::Open,
+            Err(_) => Verdict::Open,
         };
         self.store.finish_session(id, self.clock.now()).await?;
         Ok(Settlement::Done(vec![match verdict {
-            SessionVerdict::Succeeded => Event::UpdateModeFinished,
-            SessionVerdict::Left => Event::UpdateModeLeft,
-            SessionVerdict::Open => Event::Suspected,
+            Verdict::Succeeded => Event::UpdateModeFinished,
+            Verdict::Left => Event::UpdateModeLeft,
+            Verdict::Open => Event::Suspected,
         }]))
     }
 
@@ -92,9 +98,8 @@ impl Engine {
             Asked::NoItem => Ok(Observed::NoItem),
             Asked::Failed { again_at, why } => Ok(Observed::Failed { again_at, why }),
             Asked::Answered(event) => {
-                let good = observe::is_good(&event);
                 let item = self.step(item, vec![event], cause).await?;
-                Ok(item.map_or(Observed::NoItem, |item| Observed::Now { item: Box::new(item), good }))
+                Ok(item.map_or(Observed::NoItem, |item| Observed::Now { item: Box::new(item) }))
             }
         }
     }
@@ -106,8 +111,6 @@ pub(super) enum Observed {
     Now {
         /// The Item.
         item: Box<crate::domain::item::Item>,
-        /// Whether Plaid said that there is no error.
-        good: bool,
     },
     /// Plaid did not answer.
     Failed {

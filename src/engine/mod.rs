@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::mail::letter::Templates;
 use crate::mail::smtp;
-use crate::plaid::client::Client;
+use crate::plaid::client::{Client, Options, OptionsError};
 use crate::store::Store;
 use clock::Clock;
 use keys::Keys;
@@ -60,6 +60,8 @@ pub struct Parts {
     templates: Templates,
     mail_server: smtp::Server,
     plaid_calls: Semaphore,
+    effects_under_way: Arc<Semaphore>,
+    letters_under_way: Arc<Semaphore>,
     wake: Notify,
 }
 
@@ -79,9 +81,12 @@ pub enum BuildError {
     /// The letters' words do not load: a fault of this build.
     #[error("letters: {0}")]
     Words(#[from] crate::mail::letter::WordsError),
+    /// No certificate authorities, so no encrypted mail server can be believed.
+    #[error("mail: no certificate authorities are found: install ca-certificates ({0})")]
+    Trust(#[from] rustls::Error),
     /// The HTTP client cannot be built.
     #[error("plaid: {0}")]
-    Client(#[from] crate::plaid::client::BuildError),
+    Client(#[from] OptionsError),
 }
 
 impl Engine {
@@ -90,13 +95,13 @@ impl Engine {
     /// # Errors
     /// [`BuildError`] says which part fails.
     pub async fn new(config: Config, store: Store, clock: Clock) -> Result<Self, BuildError> {
-        let plaid = Client::new(crate::plaid::client::Options {
+        let plaid = Client::new(&Options {
             base_url: config.plaid.base_url.clone(),
             client_id: config.plaid.client_id.clone(),
             secret: config.plaid.secret.clone(),
         })?;
         let keys = Keys::new(store.verification_keys().await?, clock.now());
-        let mail_server = post::server(&config);
+        let mail_server = post::server(&config)?;
         Ok(Self(Arc::new(Parts {
             templates: Templates::load()?,
             mail_server,
@@ -109,6 +114,8 @@ impl Engine {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             plaid_calls: Semaphore::new(PLAID_CALLS_MAX),
+            effects_under_way: Arc::new(Semaphore::new(dispatch::UNDER_WAY_MAX)),
+            letters_under_way: Arc::new(Semaphore::new(post::CONNECTIONS_MAX)),
             wake: Notify::new(),
         })))
     }

@@ -4,10 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
 use super::Engine;
-use crate::domain::event::{Event, Health, Observation};
+use crate::domain::event::{Event, Observation};
 use crate::domain::ids::ItemId;
 use crate::plaid::client::CallError;
-use crate::plaid::fault;
 use crate::store::StoreError;
 
 /// First wait before asking again after a failure, doubling ...
@@ -48,29 +47,23 @@ impl Engine {
     }
 
     fn heard(&self, asked_at: Timestamp, attempts: u32, answer: Result<Observation, CallError>) -> Asked {
-        let error = match answer {
+        match answer {
             Ok(observation) => {
                 self.status.plaid_answered();
-                return Asked::Answered(Event::Observed(observation));
+                Asked::Answered(Event::Observed(observation))
             }
-            Err(error) => error,
-        };
-        if let CallError::Refused(refusal) = &error {
-            self.status.plaid_answered();
-            return match refusal.error_code.as_str() {
-                "INVALID_ACCESS_TOKEN" => Asked::Answered(Event::TokenRefused { code: refusal.error_code.clone() }),
-                _ => Asked::Answered(Event::Observed(Observation {
-                    asked_at,
-                    item: None,
-                    health: fault::health(refusal),
-                    consent_expires_at: None,
-                    institution: None,
-                })),
-            };
+            Err(error) => match error.event(asked_at) {
+                Some(event) => {
+                    self.status.plaid_answered();
+                    Asked::Answered(event)
+                }
+                None => {
+                    let why = error.to_string();
+                    self.status.plaid_failed(&why);
+                    Asked::Failed { again_at: self.again_at(&error, attempts), why }
+                }
+            },
         }
-        let why = error.to_string();
-        self.status.plaid_failed(&why);
-        Asked::Failed { again_at: self.again_at(&error, attempts), why }
     }
 
     /// When to call Plaid again after a failure.
@@ -79,8 +72,10 @@ impl Engine {
             CallError::RateLimited { retry_after: Some(wait) } => SignedDuration::try_from(*wait).ok(),
             CallError::Credentials(_) => Some(CREDENTIALS_RETRY),
             CallError::RateLimited { retry_after: None }
-            | CallError::Unreachable(_)
-            | CallError::Down(_)
+            | CallError::Unreachable { .. }
+            | CallError::TimedOut
+            | CallError::PlaidDown { .. }
+            | CallError::Unreadable { .. }
             | CallError::Refused(_) => None,
         };
         match wait {
@@ -88,9 +83,4 @@ impl Engine {
             None => self.clock.retry_at(attempts, RETRY_FIRST, RETRY_MOST),
         }
     }
-}
-
-/// Whether an answer says that an Item is well, so far as the login goes.
-pub(super) fn is_good(event: &Event) -> bool {
-    matches!(event, Event::Observed(Observation { health: Health::Good, .. }))
 }

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use super::Engine;
 use crate::store::StoreError;
 
 /// How long to rest after the store refused: a full disk does not empty itself in a hurry.
 const REST: Duration = Duration::from_secs(1);
+
+/// The shortest sleep, if nobody wakes us.
+const BREATH: SignedDuration = SignedDuration::from_millis(20);
 
 /// How many Items one round ticks.
 const TICKS: u32 = 256;
@@ -23,6 +28,8 @@ pub async fn run(engine: Engine) {
         };
         match next {
             Ok(next) => {
+                // What is due and was not begun found no place: whoever gives one back wakes us, so do not spin meanwhile.
+                let next = next.map(|next| next.max(engine.clock.now() + BREATH));
                 tokio::select! {
                     () = woken => {}
                     () = engine.clock.sleep_towards(next) => {}
@@ -47,7 +54,7 @@ async fn round(engine: &Engine) -> Result<bool, StoreError> {
     super::apply::tell(&told);
     more |= ticked == TICKS as usize;
     more |= engine.compose_due().await?;
-    more |= engine.dispatch().await?;
-    more |= engine.post_due().await?;
+    engine.dispatch().await?;
+    engine.post_due().await?;
     Ok(more)
 }

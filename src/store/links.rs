@@ -90,6 +90,8 @@ pub struct Session {
     pub opened_at: Timestamp,
     /// When the token ends.
     pub expires_at: Timestamp,
+    /// Whether it is over: somebody said how it ended, or nobody did in time.
+    pub finished: bool,
 }
 
 const LINK_TOKEN: &str = "link token";
@@ -151,6 +153,7 @@ fn session(sealer: &Sealer, row: &rusqlite::Row<'_>) -> Result<Session, StoreErr
         hosted_url: hosted.map(|url| sealer.open_text(place("hosted_url", &record.id), &url)).transpose()?,
         opened_at: record.time("opened_at")?,
         expires_at: record.time("expires_at")?,
+        finished: record.time_if("finished_at")?.is_some(),
     })
 }
 

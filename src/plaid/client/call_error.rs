@@ -95,7 +95,7 @@ impl CallError {
     /// Plaid answers `/item/get` even for a broken Item, so only three refusals tell something: the Item is gone, the
     /// user withdrew, the token is not accepted.
     #[must_use]
-    pub fn event(&self, item: &ItemId, asked_at: Timestamp) -> Option<Event> {
+    pub fn event(&self, asked_at: Timestamp) -> Option<Event> {
         let Self::Refused(error) = self else { return None };
         if error.error_code == "INVALID_ACCESS_TOKEN" {
             return Some(Event::TokenRefused { code: error.error_code.clone() });
@@ -103,7 +103,8 @@ impl CallError {
         match fault::owner(&error.error_code) {
             Owner::Gone | Owner::UserWithdrew => Some(Event::Observed(Observation {
                 asked_at,
-                item: item.clone(),
+                // A refusal does not name the Item, so it proves nothing about the token.
+                item: None,
                 health: fault::health(error),
                 consent_expires_at: None,
                 institution: None,

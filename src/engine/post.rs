@@ -1,0 +1,313 @@
+//! Sends letters: claim under a lease, ask Plaid whether it is still so, send, settle.
+//!
+//! A letter leaves only if its own condition still holds. If Plaid cannot be asked, the letter waits; if nothing of it is so
+//! any more, it is withheld and its rungs are free again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Engine;
+use super::apply::tell;
+use super::dispatch::Observed;
+use crate::config::{Config, Security};
+use crate::domain::compose::{Line, still_wanted};
+use crate::domain::event::Topic;
+use crate::domain::ids::ItemId;
+use crate::domain::item::{Deadline, ExpiryReason, Item, Kind};
+use crate::mail::language::Language;
+use crate::mail::letter::{Brand, Letter, Message, Passage, Rendered};
+use crate::mail::message::{Addressing, build};
+use crate::mail::reply::{Later, Never};
+use crate::mail::smtp::{self, Deferral, Outcome};
+use crate::store::{ClaimedLetter, LetterOutcome, Profile, Purpose, StoreError};
+
+/// How many connections the mail server sees at once.
+pub(super) const CONNECTIONS_MAX: usize = 16;
+
+/// First wait after the mail server asked for patience, doubling ...
+const RETRY_FIRST: SignedDuration = SignedDuration::from_mins(5);
+/// ... up to this ...
+const RETRY_MOST: SignedDuration = SignedDuration::from_hours(4);
+/// ... until this long after the letter was composed.
+const GIVE_UP: SignedDuration = SignedDuration::from_hours(5 * 24);
+
+/// A letter whose body went out without a reply is sent once more, after this.
+const UNCERTAIN_RETRY: SignedDuration = SignedDuration::from_mins(5);
+
+/// How the mail server of the configuration is spoken to.
+pub(super) fn server(config: &Config) -> Result<smtp::Server, rustls::Error> {
+    let mail = &config.mail;
+    let trust = smtp::Trust::of_the_system;
+    Ok(smtp::Server {
+        host: mail.smtp.host.clone(),
+        port: mail.smtp.port,
+        security: match mail.smtp.security {
+            Security::Plain => smtp::Security::Plain,
+            Security::Tls => smtp::Security::Tls(trust()?),
+            Security::StartTls => smtp::Security::StartTls(trust()?),
+        },
+        credentials: mail.login.as_ref().map(|login| smtp::Credentials {
+            username: login.username.clone(),
+            password: login.password.clone(),
+        }),
+        hello_name: config.server.public_url.host_str().unwrap_or("localhost").to_owned(),
+    })
+}
+
+/// What is decided about a claimed letter before a word of it is said to the mail server.
+enum Ready {
+    /// To be sent.
+    Send(Box<Post>),
+    /// Settled without being sent.
+    Settle(LetterOutcome),
+}
+
+/// A letter that is ready to leave.
+struct Post {
+    letter: ClaimedLetter,
+    profile: Profile,
+    rendered: Rendered,
+    language: Language,
+    stop_url: String,
+}
+
+impl Engine {
+    /// Claims as many of the letters that are due as there are connections, and begins to send them.
+    pub(super) async fn post_due(&self) -> Result<(), StoreError> {
+        let room = self.letters_under_way.available_permits();
+        if room == 0 {
+            return Ok(());
+        }
+        let claimed = self.store.claim_letters(self.clock.now(), u32::try_from(room).unwrap_or(u32::MAX)).await?;
+        for letter in claimed {
+            let turn = Arc::clone(&self.letters_under_way).acquire_owned().await.expect("the semaphore is never closed");
+            let engine = self.clone();
+            self.begin(async move {
+                engine.post(letter).await;
+                // The place is free before the loop looks again.
+                drop(turn);
+                engine.wake();
+            });
+        }
+        Ok(())
+    }
+
+    async fn post(&self, letter: ClaimedLetter) {
+        let id = letter.id;
+        let settled = async {
+            let (letter, outcome) = match self.make_ready(letter.clone()).await? {
+                Ready::Settle(outcome) => (letter, outcome),
+                Ready::Send(post) => {
+                    let outcome = self.send(&post).await;
+                    (post.letter, outcome)
+                }
+            };
+            log(&letter, &outcome);
+            self.store.settle_letter(letter, outcome, self.rule()).await
+        };
+        match settled.await {
+            Ok(told) => tell(&told),
+            Err(error) => tracing::error!(letter = %id, "letter {id} is not settled: {error}"),
+        }
+    }
+
+    /// Asks Plaid about each Item of the letter, and looks whether the letter is still wanted.
+    async fn make_ready(&self, mut letter: ClaimedLetter) -> Result<Ready, StoreError> {
+        if letter.uncertain > 1 {
+            let why = "sent twice, and no reply either time".to_owned();
+            return Ok(Ready::Settle(LetterOutcome::Uncertain { again_at: None, why }));
+        }
+        for line in &letter.lines {
+            if let Observed::Failed { again_at, why } = self.observe_now(&line.item, &format!("letter {}", letter.id)).await? {
+                let why = format!("Plaid cannot be asked whether it is still so: {why}");
+                self.note(&line.item, &letter, &why).await?;
+                let until = again_at.max(self.after(super::observe::RETRY_FIRST));
+                return Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }));
+            }
+        }
+        let written = self.store.written(&letter).await?;
+        let Some(profile) = written.profile else { return Ok(withheld("the user is erased")) };
+        let now = self.clock.now();
+        let user = profile.for_letters(self.config.app.time_zone.zone());
+        let (wanted, unwanted): (Vec<Line>, Vec<Line>) = letter.lines.iter().cloned().partition(|line| {
+            written.items.get(&line.item).is_some_and(|item| still_wanted(line, item, &user, now))
+        });
+        if wanted.is_empty() {
+            return Ok(withheld("nothing of what it says is so any more, or the user wants no letters"));
+        }
+        match self.config.reminders.send_window.opens_at(now, &user.time_zone) {
+            Some(until) if until > now => {
+                let why = "it is night where the user is".to_owned();
+                return Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }));
+            }
+            Some(_) => {}
+            None => return Ok(withheld("the send window never opens again")),
+        }
+        if !unwanted.is_empty() {
+            tell(&self.store.drop_lines(letter.id, unwanted, self.rule()).await?);
+        }
+        letter.lines = wanted;
+        if profile.email.as_ref().is_none_or(|email| !self.config.mail.may_send_to(email)) {
+            return Ok(Ready::Settle(LetterOutcome::WrittenDown));
+        }
+        Ok(self.render(letter, profile, &written.items))
+    }
+
+    fn render(&self, letter: ClaimedLetter, profile: Profile, items: &HashMap<ItemId, Item>) -> Ready {
+        let locale = profile.locale.as_ref().unwrap_or(&self.config.app.locale);
+        let language = Language::for_locale(locale.as_str());
+        let stop_url = self.public(&format!("unsubscribe/{}", self.store.link_token(Purpose::Stop, &letter.link_id)));
+        let paper = Letter {
+            brand: self.brand(),
+            recipient_name: profile.name.as_ref().map(|name| name.as_str().to_owned()),
+            language,
+            time_zone: profile.for_letters(self.config.app.time_zone.zone()).time_zone,
+            passages: letter.lines.iter().filter_map(|line| passage(line, items.get(&line.item)?)).collect(),
+            repair_url: self.repair_url(&letter.link_id),
+            stop_url: stop_url.clone(),
+        };
+        match paper.render(&self.templates) {
+            Ok(rendered) => Ready::Send(Box::new(Post { letter, profile, rendered, language, stop_url })),
+            Err(error) => {
+                tracing::error!(letter = %letter.id, "letter {}: {error}", letter.id);
+                Ready::Settle(LetterOutcome::Bounced { why: error.to_string(), suppress: false })
+            }
+        }
+    }
+
+    async fn send(&self, post: &Post) -> LetterOutcome {
+        let (letter, mail) = (&post.letter, &self.config.mail);
+        let Some(email) = &post.profile.email else { return LetterOutcome::WrittenDown };
+        let addressing = Addressing {
+            letter: letter.id,
+            earlier: &letter.references,
+            date: self.clock.now(),
+            from_name: mail.from.name.as_deref().unwrap_or(&self.config.app.name),
+            from_address: mail.from.address.as_str(),
+            reply_to: Some(mail.reply_to.as_ref().map_or(&self.config.app.support_email, |to| &to.address).as_str()),
+            to_name: post.profile.name.as_ref().map(crate::domain::contact::PersonName::as_str),
+            to_address: email.as_str(),
+            language: post.language,
+            stop_url: &post.stop_url,
+        };
+        let message = match build(&post.rendered, &addressing) {
+            Ok(message) => message,
+            Err(error) => return LetterOutcome::Bounced { why: error.to_string(), suppress: false },
+        };
+        let begin = async || {
+            let (language, subject) = (post.language.tag().to_owned(), post.rendered.subject.clone());
+            self.store.start_data(letter.id, language, subject).await
+        };
+        let limits = smtp::Limits::default();
+        let outcome = smtp::send(&self.mail_server, &limits, message.envelope(), &message.formatted(), begin).await;
+        self.outcome(letter, outcome)
+    }
+
+    /// What the dialogue with the mail server means for the letter.
+    fn outcome(&self, letter: &ClaimedLetter, outcome: Outcome) -> LetterOutcome {
+        match outcome {
+            Outcome::Accepted { reply } => {
+                self.status.letter_left(self.clock.now());
+                LetterOutcome::Accepted { reply: reply.to_string() }
+            }
+            Outcome::Deferred { why, reply } => {
+                let why = said(&why, reply.as_ref());
+                self.status.mail_failed(&why);
+                let until = self.clock.retry_at(letter.attempts, RETRY_FIRST, RETRY_MOST);
+                if until.duration_since(letter.composed_at) > GIVE_UP {
+                    return LetterOutcome::Bounced { why: format!("given up after five days: {why}"), suppress: false };
+                }
+                LetterOutcome::Deferred { until, why, attempt: true }
+            }
+            Outcome::Refused { why: Never::Sender, reply, stage } => {
+                // It says nothing about the recipient: the letter waits until the operator has put it right.
+                self.outcome(letter, Outcome::Deferred { why: Deferral::Later(Later::Sender, stage), reply })
+            }
+            Outcome::Refused { why, reply, .. } => {
+                let suppress = why == Never::RecipientGone;
+                LetterOutcome::Bounced { why: said(&why, reply.as_ref()), suppress }
+            }
+            Outcome::Uncertain { why } => {
+                let again_at = (letter.uncertain == 0).then(|| self.after(UNCERTAIN_RETRY));
+                LetterOutcome::Uncertain { again_at, why: format!("the body went out, and no reply came: {why}") }
+            }
+        }
+    }
+
+    /// Says in an Item's journal why its letter waits.
+    async fn note(&self, item: &ItemId, letter: &ClaimedLetter, why: &str) -> Result<(), StoreError> {
+        tracing::warn!(letter = %letter.id, %item, "letter {} waits: {why}", letter.id);
+        let event = crate::domain::event::Event::LetterWaits { letter: letter.id, why: why.to_owned() };
+        self.step(item, vec![event], &format!("letter {}", letter.id)).await.map(drop)
+    }
+
+    fn after(&self, wait: SignedDuration) -> Timestamp {
+        self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
+    }
+
+    fn brand(&self) -> Brand {
+        let app = &self.config.app;
+        Brand {
+            name: app.name.clone(),
+            url: app.url.to_string(),
+            support_email: app.support_email.as_str().to_owned(),
+            postal_address: self.config.mail.postal_address.clone(),
+        }
+    }
+
+    /// An address below the public one.
+    pub(super) fn public(&self, path: &str) -> String {
+        format!("{}/{path}", self.config.server.public_url.as_str().trim_end_matches('/'))
+    }
+
+    /// The address of the repair page behind a link.
+    #[must_use]
+    pub fn repair_url(&self, link_id: &str) -> String {
+        self.public(&format!("repair/{}", self.store.link_token(Purpose::Repair, link_id)))
+    }
+}
+
+fn withheld(why: &str) -> Ready {
+    Ready::Settle(LetterOutcome::Withheld { why: why.to_owned() })
+}
+
+fn said(why: &impl std::fmt::Display, reply: Option<&crate::mail::reply::Reply>) -> String {
+    reply.map_or_else(|| why.to_string(), |reply| format!("{why}: {reply}"))
+}
+
+/// What a letter says about an Item, as it is now.
+fn passage(line: &Line, item: &Item) -> Option<Passage> {
+    let message = match line.topic {
+        Topic::WorksAgain => Message::WorksAgain,
+        Topic::Reminder { kind: Kind::LoginRequired, .. } => Message::LoginRequired,
+        Topic::Reminder { kind: Kind::NewAccounts, .. } => Message::NewAccounts,
+        Topic::Reminder { kind: Kind::Revoked, .. } => Message::AccessWithdrawn,
+        Topic::Reminder { kind: Kind::PendingExpiration, .. } => {
+            let expiry = &item.expiry.as_ref()?.what;
+            let on = match expiry.deadline {
+                Deadline::Known(at) => Some(at),
+                Deadline::Assumed(_) => None,
+            };
+            match expiry.why {
+                ExpiryReason::ConsentEnds => Message::ConsentEnds { on },
+                ExpiryReason::BankMoves => Message::BankMoves { on },
+                ExpiryReason::Unsaid => Message::ConnectionEnds { on },
+            }
+        }
+    };
+    Some(Passage { bank: item.institution.as_ref().and_then(|bank| bank.name.clone()), message })
+}
+
+fn log(letter: &ClaimedLetter, outcome: &LetterOutcome) {
+    let id = letter.id;
+    match outcome {
+        LetterOutcome::Accepted { .. } => tracing::info!(letter = %id, "letter {id} left"),
+        LetterOutcome::WrittenDown => tracing::info!(letter = %id, "letter {id} is written down, not sent: [mail] only_to"),
+        LetterOutcome::Deferred { until, why, .. } => tracing::warn!(letter = %id, %until, "letter {id} waits until {until}: {why}"),
+        LetterOutcome::Bounced { why, .. } => tracing::warn!(letter = %id, "letter {id} cannot be delivered: {why}"),
+        LetterOutcome::Uncertain { why, .. } => tracing::warn!(letter = %id, "letter {id}: {why}"),
+        LetterOutcome::Withheld { why } => tracing::info!(letter = %id, "letter {id} is withheld: {why}"),
+    }
+}

@@ -1,0 +1,233 @@
+//! The press of the button: from a person at the repair page (or the application on its behalf) to update mode, and back.
+//!
+//! Opening a page asks nobody anything. A press asks Plaid first, since what is already well needs no repair; it mints a Link
+//! token, or hands out the one of a moment ago. What a browser says afterwards is a claim: Plaid is asked again.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Engine;
+use super::dispatch::Observed;
+use crate::config::LinkMode;
+use crate::domain::event::Event;
+use crate::domain::ids::ItemId;
+use crate::domain::item::{Cure, Item, State};
+use crate::plaid::client::{CallError, Hosted, LinkToken, LinkTokenRequest};
+use crate::store::{Session, StoreError};
+
+/// A token that ends sooner than this is not handed out again: a person needs some minutes at the bank.
+const FRESH: SignedDuration = SignedDuration::from_mins(10);
+
+/// How many Link tokens an Item gets ...
+const PRESSES_MAX: u32 = 6;
+/// ... within this time.
+const PRESSES_SPAN: SignedDuration = SignedDuration::from_hours(1);
+
+/// What became of a press.
+pub enum Press {
+    /// Link can be opened.
+    Open {
+        /// The Link token.
+        link_token: String,
+        /// Plaid's own page, where that was asked for.
+        hosted_url: Option<String>,
+        /// When the token ends.
+        expires_at: Timestamp,
+    },
+    /// Nothing to repair.
+    Works,
+    /// The Item is gone: it has to be linked anew in the application.
+    Gone,
+    /// The Item is not this user's, or not known.
+    Unknown,
+    /// Too many presses: try again after this.
+    TooMany {
+        /// Until when, at most.
+        retry_after: SignedDuration,
+    },
+    /// Plaid cannot be reached, or refuses.
+    PlaidDown,
+    /// The bank is down.
+    BankDown,
+}
+
+/// How an Item is after somebody said that update mode went well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// It works.
+    Works,
+    /// Plaid does not say so yet.
+    Checking,
+    /// It does not work.
+    Broken,
+}
+
+impl Engine {
+    /// A press for one Item of a user. `renew`: the token of a moment ago turned out to be dead.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn press(&self, item: &ItemId, mode: LinkMode, renew: bool) -> Result<Press, StoreError> {
+        let Some(record) = self.store.item(item.clone()).await? else { return Ok(Press::Unknown) };
+        if record.item.state() == State::Removed {
+            return Ok(Press::Gone);
+        }
+        let now = self.clock.now();
+        let latest = self.store.latest_session(item.clone()).await?;
+        if let Some(session) = latest.filter(|session| !renew && is_fresh(session, mode, now) && record.item.state() != State::Healthy) {
+            return Ok(open(session));
+        }
+        let since = now.checked_sub(PRESSES_SPAN).unwrap_or(Timestamp::MIN);
+        if self.store.presses_since(item.clone(), since).await? >= PRESSES_MAX {
+            return Ok(Press::TooMany { retry_after: PRESSES_SPAN });
+        }
+        let item = match self.observe_now(item, "repair page").await? {
+            Observed::Now { item, .. } => item,
+            Observed::NoItem => return Ok(Press::Unknown),
+            Observed::Failed { .. } => return Ok(Press::PlaidDown),
+        };
+        match item.state() {
+            State::Removed => Ok(Press::Gone),
+            _ if item.impaired.is_some() => Ok(Press::BankDown),
+            State::Healthy => Ok(Press::Works),
+            State::Revoked | State::LoginRequired | State::PendingExpiration | State::NewAccounts => {
+                let codes = record.country_codes;
+                self.mint(&item, codes, mode).await
+            }
+        }
+    }
+
+    async fn mint(&self, item: &Item, codes: Option<Vec<String>>, mode: LinkMode) -> Result<Press, StoreError> {
+        let Some(access_token) = self.store.access_token(item.id.clone()).await? else { return Ok(Press::Gone) };
+        let profile = self.store.user(item.user.clone()).await?;
+        let locale = profile.and_then(|profile| profile.locale).unwrap_or_else(|| self.config.app.locale.clone());
+        let plaid = &self.config.plaid;
+        let configured = || plaid.country_codes.iter().map(|code| code.as_str().to_owned()).collect();
+        let back = self.public("repair-return");
+        let request = LinkTokenRequest {
+            client_name: self.config.app.name.clone(),
+            // The same language in letter, page and Link.
+            language: crate::mail::language::Language::for_locale(locale.as_str()).tag().to_owned(),
+            country_codes: codes.filter(|codes| !codes.is_empty()).unwrap_or_else(configured),
+            client_user_id: item.user.clone(),
+            access_token,
+            account_selection: chooses_accounts(item),
+            redirect_uri: match mode {
+                LinkMode::Embedded => Some(back.clone()),
+                LinkMode::Hosted => None,
+            },
+            hosted: match mode {
+                LinkMode::Embedded => None,
+                LinkMode::Hosted => Some(Hosted {
+                    completion_redirect_uri: Some(back),
+                    url_lifetime: None,
+                    webhook: Some(self.public("plaid/webhook")),
+                }),
+            },
+        };
+        let opened_at = self.clock.now();
+        match self.create_token(request).await {
+            Ok(token) => {
+                let session = Session {
+                    id: self.clock.new_session(),
+                    item: item.id.clone(),
+                    link_token: secrecy::ExposeSecret::expose_secret(&token.link_token).to_owned(),
+                    hosted_url: token.hosted_link_url,
+                    opened_at,
+                    expires_at: token.expiration,
+                    finished: false,
+                };
+                self.store.open_session(session.clone(), self.rule()).await?;
+                self.wake();
+                Ok(open(session))
+            }
+            Err(error) => self.refused(item, &error).await,
+        }
+    }
+
+    /// Mints a token. If Plaid does not know our way back from the bank, one without it: most banks need none.
+    async fn create_token(&self, request: LinkTokenRequest) -> Result<LinkToken, CallError> {
+        let _turn = self.plaid_calls.acquire().await.expect("the semaphore is never closed");
+        let first = self.plaid.link_token_create(&request).await;
+        match &first {
+            Err(error) if error.code() == Some("INVALID_FIELD") && request.redirect_uri.is_some() => {
+                tracing::warn!(
+                    "Plaid refuses a field of /link/token/create: register {} as an allowed redirect URI in Plaid's dashboard. Trying without",
+                    self.public("repair-return")
+                );
+                self.plaid.link_token_create(&LinkTokenRequest { redirect_uri: None, ..request }).await
+            }
+            Ok(_) | Err(_) => first,
+        }
+    }
+
+    async fn refused(&self, item: &Item, error: &CallError) -> Result<Press, StoreError> {
+        tracing::error!(item = %item.id, "Item {}: no Link token: {error}", item.id);
+        self.status.plaid_failed(&error.to_string());
+        if let Some(event) = error.event(self.clock.now()) {
+            let item = self.step(&item.id, vec![event], "repair page").await?;
+            if item.is_none_or(|item| item.state() == State::Removed) {
+                return Ok(Press::Gone);
+            }
+        }
+        // A permission that was withdrawn at Plaid cannot be renewed: the user links anew.
+        match error.code() {
+            Some("USER_PERMISSION_REVOKED" | "ITEM_NOT_FOUND" | "INVALID_ACCESS_TOKEN") => Ok(Press::Gone),
+            Some(_) | None => Ok(Press::PlaidDown),
+        }
+    }
+
+    /// Somebody says that update mode went well for an Item. The first time it is a claim, then it only asks again.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn claim(&self, item: &ItemId) -> Result<Claimed, StoreError> {
+        let Some(record) = self.store.item(item.clone()).await? else { return Ok(Claimed::Broken) };
+        let before = record.item;
+        if before.claim.is_none() {
+            // Nothing was pressed, or it was told already: then there is nothing to claim.
+            let Some(session) = self.store.latest_session(item.clone()).await? else { return Ok(state_of(&before)) };
+            if session.hosted_url.is_some() && !self.succeeded(&session).await {
+                return Ok(Claimed::Checking);
+            }
+            self.store.finish_session(session.id, self.clock.now()).await?;
+            self.step(item, vec![Event::UpdateModeFinished], "repair page").await?;
+        }
+        Ok(match self.observe_now(item, "repair page").await? {
+            Observed::Now { item, .. } => state_of(&item),
+            Observed::Failed { .. } => Claimed::Checking,
+            Observed::NoItem => Claimed::Broken,
+        })
+    }
+
+    /// Hosted Link leads back on success and on exit alike: only Plaid tells which it was.
+    async fn succeeded(&self, session: &Session) -> bool {
+        let _turn = self.plaid_calls.acquire().await.expect("the semaphore is never closed");
+        let sessions = self.plaid.link_token_get(&session.link_token.clone().into()).await;
+        sessions.is_ok_and(|sessions| sessions.verdict() == crate::plaid::client::Verdict::Succeeded)
+    }
+}
+
+fn state_of(item: &Item) -> Claimed {
+    match (item.state(), &item.claim) {
+        (State::Healthy, _) => Claimed::Works,
+        (_, Some(_)) => Claimed::Checking,
+        (_, None) => Claimed::Broken,
+    }
+}
+
+/// The accounts have to be chosen where new ones wait, and where lost ones do not come back without.
+fn chooses_accounts(item: &Item) -> bool {
+    item.new_accounts.is_some() || item.broken().is_some_and(|broken| broken.what.cure == Cure::ChooseAccounts)
+}
+
+fn is_fresh(session: &Session, mode: LinkMode, now: Timestamp) -> bool {
+    let fits = match mode {
+        LinkMode::Embedded => true,
+        LinkMode::Hosted => session.hosted_url.is_some(),
+    };
+    fits && session.expires_at.duration_since(now) > FRESH
+}
+
+fn open(session: Session) -> Press {
+    Press::Open { link_token: session.link_token, hosted_url: session.hosted_url, expires_at: session.expires_at }
+}
