@@ -1,6 +1,8 @@
 //! The integration tests: one binary, one file a subject.
 
 mod client;
+mod contract;
 mod loopback;
+mod openapi;
 mod signature;
 mod webhook;

@@ -89,7 +89,7 @@ fn shapes(signer: &Signer) -> Cases {
 
 /// The same JSON at a length that base64 pads.
 fn uneven(json: &str) -> String {
-    let spaces = if json.len() % 3 == 0 { " " } else { "" };
+    let spaces = if json.len().is_multiple_of(3) { " " } else { "" };
     format!("{json}{spaces}")
 }
 
