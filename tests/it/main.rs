@@ -2,6 +2,7 @@
 
 mod client;
 mod contract;
+mod key;
 mod loopback;
 mod openapi;
 mod signature;
