@@ -226,18 +226,18 @@ async fn nobody_there() {
 #[tokio::test]
 async fn how_long_to_wait() {
     let date = ("Date", "Mon, 23 Nov 2026 09:00:00 GMT");
-    let table: [(&[(&str, &str)], Option<u64>); 6] = [
-        (&[], None),
-        (&[("Retry-After", "7")], Some(7)),
-        (&[("Retry-After", "86400")], Some(3600)),
-        (&[("Retry-After", "soon")], None),
-        (&[date, ("Retry-After", "Mon, 23 Nov 2026 09:02:00 GMT")], Some(120)),
-        (&[date, ("Retry-After", "Mon, 23 Nov 2026 08:00:00 GMT")], Some(0)),
+    let table = [
+        (vec![], None),
+        (vec![("Retry-After", "7")], Some(7)),
+        (vec![("Retry-After", "86400")], Some(3600)),
+        (vec![("Retry-After", "soon")], None),
+        (vec![date, ("Retry-After", "Mon, 23 Nov 2026 09:02:00 GMT")], Some(120)),
+        (vec![date, ("Retry-After", "Mon, 23 Nov 2026 08:00:00 GMT")], Some(0)),
     ];
     for (headers, seconds) in table {
         let body = error_body("RATE_LIMIT_EXCEEDED", "ITEM_GET_LIMIT").to_string();
         for body in [body.as_str(), "slow down"] {
-            let error = refusal(Reply::with("429 Too Many Requests", headers, body)).await;
+            let error = refusal(Reply::with("429 Too Many Requests", &headers, body)).await;
             assert_eq!(error, CallError::RateLimited { retry_after: seconds.map(Duration::from_secs) }, "{headers:?}");
         }
     }

@@ -1,6 +1,9 @@
 //! The integration tests: one binary, one file a subject.
 
 mod client;
+mod contract;
+mod key;
 mod loopback;
+mod openapi;
 mod signature;
 mod webhook;
