@@ -223,13 +223,19 @@ enum Addressable {
     Never,
 }
 
-/// Whether letters about an Item may be written at all.
-fn addressable(item: &Item, now: Timestamp) -> Addressable {
-    let proven = match item.token {
-        Token::Proven => true,
+/// Whether an Item may be spoken of to its user at all: its token is proven, it is there, and its repair would break no
+/// other.
+#[must_use]
+pub fn is_addressable(item: &Item) -> bool {
+    match item.token {
+        Token::Proven => item.removed.is_none() && item.superseded_by.is_none(),
         Token::Unproven | Token::Foreign | Token::Refused => false,
-    };
-    if !proven || item.removed.is_some() || item.superseded_by.is_some() {
+    }
+}
+
+/// Whether letters about an Item may be written now.
+fn addressable(item: &Item, now: Timestamp) -> Addressable {
+    if !is_addressable(item) {
         return Addressable::Never;
     }
     match item.snoozed_until {

@@ -105,6 +105,19 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Asks Plaid about an Item now, for the API. The inner error says why Plaid did not answer.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn observe_for_api(&self, item: &crate::domain::ids::ItemId) -> Result<Result<(), String>, StoreError> {
+        Ok(match self.observe_now(item, "api").await? {
+            Observed::Now { .. } | Observed::NoItem => Ok(()),
+            Observed::Failed { why, .. } => Err(format!("Plaid does not answer: {why}")),
+        })
+    }
+}
+
 /// What Plaid said just now.
 pub(super) enum Observed {
     /// The Item after the answer was applied.

@@ -262,6 +262,12 @@ impl Engine {
         format!("{}/{path}", self.config.server.public_url.as_str().trim_end_matches('/'))
     }
 
+    /// The path of an address below the public one.
+    #[must_use]
+    pub fn public_path(&self, path: &str) -> String {
+        format!("{}/{path}", self.config.server.public_url.path().trim_end_matches('/'))
+    }
+
     /// The address of the repair page behind a link.
     #[must_use]
     pub fn repair_url(&self, link_id: &str) -> String {

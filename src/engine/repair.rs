@@ -4,6 +4,7 @@
 //! token, or hands out the one of a moment ago. What a browser says afterwards is a claim: Plaid is asked again.
 
 use jiff::{SignedDuration, Timestamp};
+use url::Url;
 
 use super::Engine;
 use super::dispatch::Observed;
@@ -62,6 +63,14 @@ pub enum Claimed {
 }
 
 impl Engine {
+    /// Where Plaid's own pages are: its hosts, or that of a configured `base_url`.
+    #[must_use]
+    pub fn hosted_link_origin(&self) -> Url {
+        let base = &self.config.plaid.base_url;
+        let is_plaids = base.host_str().is_some_and(|host| host.ends_with(".plaid.com"));
+        if is_plaids { Url::parse("https://*.plaid.com").expect("an address") } else { base.clone() }
+    }
+
     /// A press for one Item of a user. `renew`: the token of a moment ago turned out to be dead.
     ///
     /// # Errors

@@ -248,7 +248,7 @@ async fn what_a_refusal_tells_about_the_item() {
     let item = ItemId::parse("item-1").expect("an id");
     let asked_at = time("2026-11-23T09:00:00Z");
     let told = async |code| {
-        refusal(Reply::json("400 Bad Request", &error_body("ITEM_ERROR", code))).await.event(&item, asked_at)
+        refusal(Reply::json("400 Bad Request", &error_body("ITEM_ERROR", code))).await.event(asked_at)
     };
     let health = |event: Option<Event>| match event {
         Some(Event::Observed(observation)) => {

@@ -1,0 +1,91 @@
+//! Lists, and the two that belong to no Item or user: `/v1/letters`, `/v1/webhooks`.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use serde::{Deserialize, Serialize};
+
+use super::problem::Problem;
+use super::users::user_id;
+use crate::engine::Engine;
+use crate::store::{LetterView, Receipt};
+
+/// How many entries a page has if nothing is said.
+const LIMIT: u32 = 100;
+
+/// How many it has at most.
+const LIMIT_MAX: u32 = 1000;
+
+/// A page of a list.
+#[derive(Serialize)]
+pub(super) struct Page<T> {
+    data: Vec<T>,
+    /// Ask for the next page with it; nothing on the last one.
+    next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A page, if it was asked for with `limit`: a full one may be followed by another.
+    pub(super) fn new(data: Vec<T>, limit: u32, cursor: impl Fn(&T) -> String) -> Self {
+        let full = data.len() >= limit as usize;
+        let next_cursor = data.last().filter(|_| full).map(cursor);
+        Self { data, next_cursor }
+    }
+
+    /// The same page, shown otherwise.
+    pub(super) fn map<U>(self, show: impl Fn(&T) -> U) -> Page<U> {
+        Page { data: self.data.iter().map(show).collect(), next_cursor: self.next_cursor }
+    }
+}
+
+/// How many entries are wanted.
+pub(super) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
+    match asked {
+        None => Ok(LIMIT),
+        Some(limit @ 1..=LIMIT_MAX) => Ok(limit),
+        Some(_) => Err(Problem::invalid(format!("limit has to be from 1 to {LIMIT_MAX}"))),
+    }
+}
+
+/// A cursor that is a number.
+pub(super) fn number(cursor: Option<&str>) -> Result<i64, Problem> {
+    let bad = |_| Problem::invalid("cursor is none that this list gave");
+    cursor.map_or(Ok(0), |cursor| cursor.parse().map_err(bad))
+}
+
+/// Which letters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LettersQuery {
+    user_id: Option<String>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// Letters, newest first.
+pub(super) async fn letters(
+    State(engine): State<Engine>,
+    Query(query): Query<LettersQuery>,
+) -> Result<Json<Page<LetterView>>, Problem> {
+    let user = query.user_id.as_deref().map(user_id).transpose()?;
+    let limit = limit(query.limit)?;
+    let letters = engine.store.letters(user, query.cursor, limit).await?;
+    Ok(Json(Page::new(letters, limit, |letter| letter.letter_id.clone())))
+}
+
+/// Which webhooks.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhooksQuery {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// Webhooks as received and what became of them, oldest first. Without their bodies.
+pub(super) async fn webhooks(
+    State(engine): State<Engine>,
+    Query(query): Query<WebhooksQuery>,
+) -> Result<Json<Page<Receipt>>, Problem> {
+    let limit = limit(query.limit)?;
+    let receipts = engine.store.receipts(number(query.cursor.as_deref())?, limit).await?;
+    Ok(Json(Page::new(receipts, limit, |receipt| receipt.id.to_string())))
+}

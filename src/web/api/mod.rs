@@ -1,0 +1,74 @@
+//! The API of the private listener: register Items and users, look at them, act on them.
+//!
+//! Every request has a key (`Authorization: Bearer KEY`) with a scope: `read` for GET, `write` for everything. PUT answers
+//! 201 or 200 with the resource; lists are `{"data": […], "next_cursor": …}`; times are RFC 3339 in UTC; errors are
+//! [`problem`] documents.
+
+mod items;
+mod lists;
+pub mod problem;
+mod users;
+mod view;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post, put};
+
+use crate::config::{ApiKey, Scope};
+use crate::engine::Engine;
+use problem::Problem;
+
+/// The largest body.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The routes, each behind a key.
+pub(super) fn routes(engine: Engine) -> Router<Engine> {
+    Router::new()
+        .route("/v1/items", get(items::list))
+        .route("/v1/items/{item_id}", put(items::register).get(items::show).delete(items::remove))
+        .route("/v1/items/{item_id}/journal", get(items::journal))
+        .route("/v1/items/{item_id}/observe", post(items::observe))
+        .route("/v1/items/{item_id}/snooze", post(items::snooze))
+        .route("/v1/items/{item_id}/resume", post(items::resume))
+        .route("/v1/items/{item_id}/repair-link", post(items::repair_link))
+        .route("/v1/items/{item_id}/link-token", post(items::link_token))
+        .route("/v1/users/{user_id}", put(users::register).get(users::show).delete(users::erase))
+        .route("/v1/letters", get(lists::letters))
+        .route("/v1/webhooks", get(lists::webhooks))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .route_layer(from_fn_with_state(engine, with_key))
+        .fallback(async || Problem::unknown("address"))
+}
+
+async fn with_key(State(engine): State<Engine>, request: Request, next: Next) -> Response {
+    let keys = &engine.config.api_keys;
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    let Some(scope) = given.and_then(|given| scope_of(keys, given)) else {
+        let detail = "give a key of [[api.keys]]: Authorization: Bearer KEY";
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, "no_key", detail);
+        return ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response();
+    };
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if scope == Scope::Read && !reads {
+        let detail = "this key may only read: its scope in [[api.keys]] is \"read\"";
+        return Problem::new(StatusCode::FORBIDDEN, "scope", detail).into_response();
+    }
+    next.run(request).await
+}
+
+/// What a key may do. Looks at every key, so that time does not tell which one was nearly right.
+fn scope_of(keys: &[ApiKey], given: &str) -> Option<Scope> {
+    let given = digest(&SHA256, given.as_bytes());
+    keys.iter().fold(None, |found, key| {
+        if verify_slices_are_equal(given.as_ref(), &key.sha256).is_ok() { Some(key.scope) } else { found }
+    })
+}

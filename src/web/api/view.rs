@@ -1,0 +1,131 @@
+//! Items and users as the API shows them.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::domain::compose::speaks_at;
+use crate::domain::item::{Deadline, Item, Kind, State};
+use crate::domain::policy::Policy;
+use crate::store::Profile;
+
+/// An Item.
+#[derive(Serialize)]
+pub struct ItemView {
+    item_id: String,
+    user_id: String,
+    state: State,
+    since: Timestamp,
+    conditions: Vec<ConditionView>,
+    token: crate::domain::item::Token,
+    institution_id: Option<String>,
+    institution_name: Option<String>,
+    consent_expires_at: Option<Timestamp>,
+    observed_at: Option<Timestamp>,
+    impaired: Option<ImpairedView>,
+    superseded_by: Option<String>,
+    snoozed_until: Option<Timestamp>,
+}
+
+/// An open condition.
+#[derive(Serialize)]
+struct ConditionView {
+    kind: Kind,
+    episode: u32,
+    since: Timestamp,
+    code: Option<String>,
+    reason: Option<String>,
+    deadline: Option<Timestamp>,
+    letters: u32,
+    next_letter_at: Option<Timestamp>,
+}
+
+/// The bank or Plaid is down.
+#[derive(Serialize)]
+struct ImpairedView {
+    since: Timestamp,
+    code: String,
+}
+
+impl ItemView {
+    /// An Item as of now.
+    #[must_use]
+    pub fn of(item: &Item, now: Timestamp, policy: &Policy) -> Self {
+        Self {
+            item_id: item.id.to_string(),
+            user_id: item.user.to_string(),
+            state: item.state(),
+            since: item.since,
+            conditions: conditions(item, now, policy),
+            token: item.token,
+            institution_id: item.institution.as_ref().map(|bank| bank.id.to_string()),
+            institution_name: item.institution.as_ref().and_then(|bank| bank.name.clone()),
+            consent_expires_at: item.consent_expires_at,
+            observed_at: item.observed_at,
+            impaired: item
+                .impaired
+                .as_ref()
+                .map(|impaired| ImpairedView { since: impaired.since, code: impaired.code.clone() }),
+            superseded_by: item.superseded_by.as_ref().map(ToString::to_string),
+            snoozed_until: item.snoozed_until,
+        }
+    }
+}
+
+fn conditions(item: &Item, now: Timestamp, policy: &Policy) -> Vec<ConditionView> {
+    let open = Kind::ALL.into_iter().filter_map(|kind| item.open(kind).map(|episode| (kind, episode)));
+    open.enumerate()
+        .map(|(place, (kind, episode))| {
+            let broken = item.broken().filter(|_| kind == Kind::LoginRequired);
+            let revoked = item.revoked.as_ref().filter(|_| kind == Kind::Revoked);
+            let expiry = item.expiry.as_ref().filter(|_| kind == Kind::PendingExpiration);
+            ConditionView {
+                kind,
+                episode: episode.number,
+                since: episode.opened_at,
+                code: broken.map(|broken| broken.what.code.clone()).or(revoked.map(|open| open.what.code.clone())),
+                reason: broken.and_then(|broken| broken.what.reason.clone()),
+                deadline: expiry.and_then(|expiry| match expiry.what.deadline {
+                    Deadline::Known(at) => Some(at),
+                    Deadline::Assumed(_) => None,
+                }),
+                letters: episode.letters,
+                // Only the most urgent condition's ladder runs.
+                next_letter_at: if place == 0 { speaks_at(item, now, policy) } else { None },
+            }
+        })
+        .collect()
+}
+
+/// A user. The address is the application's own, so it may see it.
+#[derive(Serialize)]
+pub struct UserView {
+    user_id: String,
+    email: Option<String>,
+    name: Option<String>,
+    locale: Option<String>,
+    time_zone: Option<String>,
+    stopped_at: Option<Timestamp>,
+    suppressed_at: Option<Timestamp>,
+    snoozed_until: Option<Timestamp>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl UserView {
+    /// A user.
+    #[must_use]
+    pub fn of(profile: &Profile) -> Self {
+        Self {
+            user_id: profile.id.to_string(),
+            email: profile.email.as_ref().map(|email| email.as_str().to_owned()),
+            name: profile.name.as_ref().map(|name| name.as_str().to_owned()),
+            locale: profile.locale.as_ref().map(|locale| locale.as_str().to_owned()),
+            time_zone: profile.time_zone.as_ref().map(|zone| zone.as_str().to_owned()),
+            stopped_at: profile.stopped_at,
+            suppressed_at: profile.suppressed_at,
+            snoozed_until: profile.snoozed_until,
+            created_at: profile.created_at,
+            updated_at: profile.updated_at,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `/healthz` and `/readyz`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use crate::engine::Engine;
+use crate::engine::status::Health;
+use crate::store::Backlog;
+
+/// The process answers.
+pub(super) async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// What `/readyz` says.
+#[derive(Serialize)]
+pub(super) struct Readiness {
+    /// Whether webhooks can be committed.
+    ready: bool,
+    /// Why not.
+    store: Option<String>,
+    /// What waits in the inbox.
+    inbox: Option<Backlog>,
+    /// How the outside does. Faults there do not make us unready.
+    #[serde(flatten)]
+    outside: Health,
+}
+
+/// 200 as long as webhooks can be committed, and 503 otherwise.
+pub(super) async fn ready(State(engine): State<Engine>) -> (StatusCode, Json<Readiness>) {
+    let probe = engine.store.probe(engine.clock.now()).await;
+    let inbox = engine.store.backlog().await.ok();
+    let status = if probe.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let store = probe.err().map(|error| error.to_string());
+    (status, Json(Readiness { ready: store.is_none(), store, inbox, outside: engine.status.health() }))
+}
