@@ -78,14 +78,17 @@ mod tests {
     fn a_valid_configuration_is_said_to_be_so() {
         let said = said(VALID, false);
         assert_eq!((said.code, said.stdout.as_str()), (0, "relinkd.toml: configuration is valid\n"));
-        insta::assert_snapshot!(said.stderr, @"");
+        insta::assert_snapshot!(said.stderr, @r#"warning: relinkd.toml:22:1: api.keys: is missing, so nobody can use the API. Write: [[api.keys]], and below it name, key_file and scope."#);
     }
 
     #[test]
     fn faults_go_to_stderr_and_are_counted() {
         let said = said(&VALID.replace("\"smtp://localhost\"", "\"localhost\""), false);
         assert_eq!((said.code, said.stdout.as_str()), (2, ""));
-        insta::assert_snapshot!(said.stderr, @"");
+        insta::assert_snapshot!(said.stderr, @r#"
+relinkd.toml:21:12: mail.smtp_url = "localhost": has to begin with smtp://, smtps:// or smtp+starttls://. Write: smtp_url = "smtp+starttls://mail.example.com:587".
+1 fault. relinkd does not start with this configuration.
+"#);
     }
 
     #[test]
@@ -97,6 +100,6 @@ mod tests {
         assert_eq!(valid["warnings"].as_array().map(Vec::len), Some(1));
         let faulty = said(&VALID.replace("smtp_url", "smtp_ulr"), true);
         assert_eq!((faulty.code, faulty.stderr.as_str()), (2, ""));
-        insta::assert_snapshot!(faulty.stdout, @"");
+        insta::assert_snapshot!(faulty.stdout, @r#"{"faults":[{"column":1,"file":"relinkd.toml","key":"mail.smtp_ulr","line":21,"nearest":"smtp_url","problem":"is no key of [mail]; did you mean smtp_url?","remedy":"Write: smtp_url = \"smtp+starttls://mail.example.com:587\".","value":null}],"valid":false,"warnings":[]}"#);
     }
 }

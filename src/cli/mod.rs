@@ -40,8 +40,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The environment, for [`crate::config::load`]. What is not Unicode is made so: a variable of ours then is a fault like any
-/// other, and one of somebody else's no concern.
+/// The environment, for [`crate::config::load`]. What is not Unicode is made so: a variable of ours then is a fault
+/// like any other, and one of somebody else's no concern.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
 }

@@ -29,7 +29,7 @@ pub(super) fn origin(text: &str) -> Result<Url, Wrong> {
     let url = page(text)?;
     if url.path() != "/" || url.query().is_some() {
         let bare = url.origin().ascii_serialization();
-        return Err(Wrong::with_remedy("holds more than scheme, host and port", format!("Write: {bare}.")));
+        return Err(Wrong::with_value("holds more than scheme, host and port", bare));
     }
     Ok(url)
 }

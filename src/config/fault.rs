@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, told so that it can be put right without a second look into the documentation.
 //!
-//! A fault never carries a secret: values of secret keys and of keys that we do not know are left out, and what stands before
-//! the @ of an address of a server is masked. Does not decide what is wrong; the sections do.
+//! A fault never carries a secret: values of secret keys and of keys that we do not know are left out, and what stands
+//! before the @ of an address of a server is masked. Does not decide what is wrong; the sections do.
 
 use std::fmt;
 
@@ -71,7 +71,8 @@ impl fmt::Display for Fault {
             (Some(key), None) => write!(f, "{key}: ")?,
             (None, _) => {}
         }
-        write!(f, "{}. {}", self.problem, self.remedy)
+        let stop = if self.problem.ends_with('?') { "" } else { "." };
+        write!(f, "{}{stop} {}", self.problem, self.remedy)
     }
 }
 
@@ -104,11 +105,14 @@ impl fmt::Display for Faults {
     }
 }
 
-/// A text as a fault may repeat it: in quotes, on one line, short, without a user's name, password or query of an address.
+/// A text as a fault may repeat it: in quotes, short, without a user's name, password or query of an address, and
+/// without all that follows its first line (a text that was not closed swallows the lines below, and a secret can stand
+/// there).
 pub(super) fn shown(text: &str) -> String {
-    let masked = without_query(&without_user(text));
+    let first = text.lines().next().unwrap_or_default();
+    let masked = without_query(&without_user(first));
     let mut short: String = masked.chars().take(SHOWN_CHARS_MAX).collect();
-    if masked.chars().nth(SHOWN_CHARS_MAX).is_some() {
+    if masked.chars().nth(SHOWN_CHARS_MAX).is_some() || first.len() < text.len() {
         short.push('…');
     }
     format!("\"{}\"", short.escape_debug().to_string().replace("\\'", "'"))
@@ -152,7 +156,8 @@ mod tests {
     fn a_shown_value_is_short_and_keeps_secrets_back() {
         for (text, expected) in [
             ("plain", "\"plain\""),
-            ("it's\n\"so\"", "\"it's\\n\\\"so\\\"\""),
+            ("it's\t\"so\"", "\"it's\\t\\\"so\\\"\""),
+            ("first\ncanary", "\"first…\""),
             ("Example <a@b.example>", "\"Example <a@b.example>\""),
             ("smtp://user:canary@mail.example", "\"smtp://…@mail.example\""),
             ("smtp://user:can@ary@mail.example", "\"smtp://…@mail.example\""),

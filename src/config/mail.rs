@@ -260,6 +260,22 @@ mod tests {
     }
 
     #[test]
+    fn without_patterns_letters_go_to_everybody_and_with_them_to_nobody_else() {
+        let config = |only_to: &[&str]| Mail {
+            from: Mailbox::parse("a@example.com").ok().expect("a mailbox"),
+            reply_to: None,
+            smtp: Smtp::parse("smtp://localhost").ok().expect("a server"),
+            login: None,
+            only_to: only_to.iter().filter_map(|text| AddressPattern::parse(text).ok()).collect(),
+            postal_address: None,
+        };
+        let address = EmailAddress::parse("user-1@example.com").expect("an address");
+        assert!(config(&[]).may_send_to(&address));
+        assert!(config(&["@example.org", "user-1@example.com"]).may_send_to(&address));
+        assert!(!config(&["@example.org"]).may_send_to(&address));
+    }
+
+    #[test]
     fn servers_have_the_port_of_their_kind() {
         let smtp =
             |text: &str| Smtp::parse(text).ok().map(|smtp| (smtp.security, smtp.host, smtp.port, smtp.is_loopback));

@@ -1,10 +1,11 @@
 //! The configuration: the file as written, and [`Config`], valid by construction.
 //!
-//! [`load`] reads a file, [`from_text`] a text; both answer with the configuration or with *every* fault at once. Who holds a
-//! [`Config`] checks nothing again. Does not open the store, look up a name or ask a server. Called by the command line, once.
+//! [`load`] reads a file, [`from_text`] a text; both answer with the configuration or with *every* fault at once. Who
+//! holds a [`Config`] checks nothing again. Does not open the store, look up a name or ask a server. Called by the
+//! command line, once.
 //!
-//! To add a key: `schema.rs` gets its line, the section's file its field and how to parse it, and `config.example.toml` its
-//! sentence; a test compares the three.
+//! To add a key: `schema.rs` gets its line, the section's file its field and how to parse it, and `config.example.toml`
+//! its sentence; a test compares the three.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -89,8 +90,8 @@ pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) ->
     from_text(&text, &name, environment, path.parent().unwrap_or(Path::new("")))
 }
 
-/// Reads the configuration from a text and the environment. `file_name` is how faults name the text; relative paths are read
-/// from `base_dir`.
+/// Reads the configuration from a text and the environment. `file_name` is how faults name the text; relative paths are
+/// read from `base_dir`.
 ///
 /// # Errors
 /// [`Faults`]: all that is wrong, at least one.
@@ -104,6 +105,10 @@ pub fn from_text(
     let mut written = Written::new(text, file_name, base_dir, root.get_ref(), !errors.is_empty());
     for error in errors.iter().take(SYNTAX_ERRORS_MAX) {
         written.syntax(error.message(), error.span());
+        // A bracket that was not closed makes an error of each line below.
+        if error.message().contains("array") || error.message().contains("inline table") {
+            break;
+        }
     }
     written.take_environment(environment);
     written.check_sections();

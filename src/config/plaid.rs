@@ -165,11 +165,11 @@ fn country(text: &str) -> Result<CountryCode, Wrong> {
             _ => None,
         });
 
-        let remedy = match meant {
-            Some(code) => format!("Write: \"{code}\"."),
-            None => format!("Write one of {}.", COUNTRIES.join(", ")),
-        };
-        Wrong::with_remedy("is no country code that Plaid knows", remedy)
+        let problem = "is no country code that Plaid knows";
+        match meant {
+            Some(code) => Wrong::with_value(problem, code),
+            None => Wrong::with_remedy(problem, format!("Write one of {}.", COUNTRIES.join(", "))),
+        }
     })
 }
 
@@ -186,15 +186,16 @@ fn credential(text: &str) -> Result<String, Wrong> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::section::Remedy;
     use super::*;
 
     #[test]
     fn a_country_that_was_nearly_right_is_named() {
-        let remedy = |text: &str| country(text).err().and_then(|wrong| wrong.remedy).expect("wrong");
-        assert_eq!(remedy("us"), "Write: \"US\".");
-        assert_eq!(remedy("UK"), "Write: \"GB\".");
-        assert_eq!(remedy("USA"), "Write: \"US\".");
-        assert!(remedy("ZZ").starts_with("Write one of US, GB"));
+        for (text, meant) in [("us", "US"), ("UK", "GB"), ("USA", "US")] {
+            let remedy = country(text).expect_err("wrong").remedy;
+            assert!(matches!(remedy, Remedy::Value(code) if code == meant), "{text}");
+        }
+        assert!(matches!(country("ZZ").expect_err("wrong").remedy, Remedy::Sentence(_)));
         assert_eq!(country("NO").ok().map(CountryCode::as_str), Some("NO"));
     }
 }

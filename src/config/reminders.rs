@@ -51,7 +51,7 @@ fn duration(error: DurationError) -> Wrong {
 fn send_window(text: &str) -> Result<SendWindow, Wrong> {
     SendWindow::parse(text).map_err(|error| match error {
         WindowError::SecondsMissing(fields) => {
-            Wrong::with_remedy("has 5 fields; this cron begins with seconds", format!("Write: \"* {fields}\"."))
+            Wrong::with_value("has 5 fields; this cron begins with seconds", format!("* {fields}"))
         }
         // The cron crate's own words are a caret below a copy of the text.
         WindowError::Unreadable(_) => {

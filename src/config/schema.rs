@@ -1,7 +1,7 @@
 //! Every key that the configuration knows, with the line to write for it.
 //!
-//! The one list from which unknown keys, environment variables and remedies are judged. What a value may be stands with the
-//! section that parses it.
+//! The one list from which unknown keys, environment variables and remedies are judged. What a value may be stands with
+//! the section that parses it.
 
 /// What kind of value a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! One section of the configuration as written, asked key by key.
 //!
-//! Each question names a key and how to parse its value; the answer is the parsed value, or nothing and a fault that is noted.
-//! A secret comes from the file itself or from the file that `x_file` names. Does not know what a value may be.
+//! Each question names a key and how to parse its value; the answer is the parsed value, or nothing and a fault that is
+//! noted. A secret comes from the file itself or from the file that `x_file` names. Does not know what a value may be.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,26 +15,41 @@ use super::fault::{Fault, Place, shown};
 use super::schema::{self, Key, nearest};
 use super::written::{VARIABLE_PREFIX, Written, did_you_mean, homes, kind_of, printable};
 
-/// The largest file that can hold a secret, in bytes. Only keeps a mistaken path (a disk, a pipe without end) from hanging us.
+/// The largest file that can hold a secret, in bytes. Only keeps a mistaken path (a disk, a pipe without end) from
+/// hanging us.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Why a value is not what its key takes.
 pub(super) struct Wrong {
     /// A fragment whose subject is the key.
     pub(super) problem: String,
-    /// A sentence; without it the key's own line to write is shown.
-    pub(super) remedy: Option<String>,
+    /// What to do about it.
+    pub(super) remedy: Remedy,
+}
+
+/// What to do about a wrong value.
+pub(super) enum Remedy {
+    /// Write the line that the list of keys has for this one.
+    Usual,
+    /// Write this value.
+    Value(String),
+    /// What this sentence says.
+    Sentence(String),
 }
 
 impl<T: ToString> From<T> for Wrong {
     fn from(problem: T) -> Self {
-        Self { problem: problem.to_string(), remedy: None }
+        Self { problem: problem.to_string(), remedy: Remedy::Usual }
     }
 }
 
 impl Wrong {
     pub(super) fn with_remedy(problem: impl ToString, remedy: impl ToString) -> Self {
-        Self { problem: problem.to_string(), remedy: Some(remedy.to_string()) }
+        Self { problem: problem.to_string(), remedy: Remedy::Sentence(remedy.to_string()) }
+    }
+
+    pub(super) fn with_value(problem: impl ToString, value: impl ToString) -> Self {
+        Self { problem: problem.to_string(), remedy: Remedy::Value(value.to_string()) }
     }
 }
 
@@ -93,7 +108,13 @@ impl<'w, 't> Section<'w, 't> {
             let near = nearest(written, names.iter().cloned());
             let home = homes(written).find(|_| near.is_none());
             let (problem, remedy) = match (&near, &home) {
-                (Some(near), _) => (format!("is no key of [{}]", self.spec.name), format!("Write: {near}.")),
+                (Some(near), _) => {
+                    let key = self.spec.key(near).or_else(|| self.spec.key(near.trim_end_matches("_file")));
+                    (
+                        format!("is no key of [{}]", self.spec.name),
+                        format!("Write: {}.", key.map_or(near.as_str(), |key| key.write)),
+                    )
+                }
                 (None, Some(home)) => (format!("is a key of [{home}]"), format!("Write it below [{home}].")),
                 (None, None) => {
                     (format!("is no key of [{}]", self.spec.name), format!("Known here: {}.", names.join(", ")))
@@ -154,7 +175,8 @@ impl<'w, 't> Section<'w, 't> {
         }
     }
 
-    /// A secret, from the file itself or from the file that `x_file` names; nothing if it is missing, a fault if it is wrong.
+    /// A secret, from the file itself or from the file that `x_file` names; nothing if it is missing, a fault if it is
+    /// wrong.
     pub(super) fn optional_secret<T, W: Into<Wrong>>(
         &mut self,
         name: &str,
@@ -172,7 +194,8 @@ impl<'w, 't> Section<'w, 't> {
         name: &str,
         parse: impl Fn(&str) -> Result<T, W>,
     ) -> Option<Vec<T>> {
-        let value = self.table?.get(name)?;
+        // A list that was not closed swallows the lines below: what is wrong with its entries only seems so.
+        let value = self.table?.get(name).filter(|_| !self.written.is_broken)?;
         let Some(entries) = value.get_ref().as_array() else {
             self.wrong_type(name, value, "a list");
             return None;
@@ -259,7 +282,12 @@ impl<'w, 't> Section<'w, 't> {
     }
 
     fn make_fault(&self, name: &str, at: Position, wrong: Wrong) -> Fault {
-        let remedy = wrong.remedy.unwrap_or_else(|| format!("Write: {}.", self.key(name).write));
+        let remedy = match wrong.remedy {
+            Remedy::Usual => format!("Write: {}.", self.key(name).write),
+            Remedy::Value(value) if at.key.ends_with(']') => format!("Write: {}.", shown(&value)),
+            Remedy::Value(value) => format!("Write: {name} = {}.", shown(&value)),
+            Remedy::Sentence(sentence) => sentence,
+        };
         Fault { place: at.place, key: Some(at.key), value: at.value, problem: wrong.problem, remedy, nearest: None }
     }
 
@@ -294,9 +322,7 @@ impl<'w, 't> Section<'w, 't> {
     }
 
     fn variable(&self, name: &str) -> Option<&String> {
-        // The entries of a list have no variables: their label is not the name of a section.
-        let is_section = self.label == self.spec.name;
-        self.written.variables.get(&(self.spec.name, name.to_owned())).filter(|_| is_section)
+        self.written.variables.get(&(self.spec.name, name.to_owned()))
     }
 
     fn variable_place(&self, name: &str) -> Place {
@@ -310,7 +336,7 @@ impl<'w, 't> Section<'w, 't> {
 
     fn shown(&self, name: &str, value: &DeValue<'_>) -> Option<String> {
         match value {
-            _ if self.is_quiet(name) => None,
+            _ if self.is_quiet(name) || self.written.is_broken => None,
             DeValue::String(text) => Some(shown(text)),
             DeValue::Integer(number) => Some(printable(&number.to_string())),
             DeValue::Float(number) => Some(printable(&number.to_string())),
@@ -361,18 +387,16 @@ impl<'w, 't> Section<'w, 't> {
         }
     }
 
-    /// Reads the file that `given` names. A relative path is looked up among systemd's credentials if there are any, else
-    /// beside the configuration file.
+    /// Reads the file that `given` names. A relative path is looked up among systemd's credentials if there are any,
+    /// else beside the configuration file.
     fn read(&mut self, name: &str, mut given: Given) -> Option<Given> {
         let folder = self.written.credentials.as_ref().unwrap_or(&self.written.base_dir);
         let path = folder.join(&given.text);
         match read_secret(&path) {
             Ok(text) => return Some(Given { text, at: given.at }),
             Err(why) => {
-                let mut wrong = Wrong::with_remedy(
-                    format!("cannot be read: {}: {why}", printable(&path.display().to_string())),
-                    format!("Write: {name}_file = \"<path>\" of a file that holds nothing but the secret."),
-                );
+                let shown = printable(&path.display().to_string());
+                let mut wrong = Wrong::from(format!("cannot be read: {shown}: {why}"));
                 if looks_like_a_secret(&given.text) {
                     given.at.value = None;
                     wrong.problem = "takes the path of a file, and seems to hold the secret itself".to_owned();
@@ -400,7 +424,8 @@ fn read_secret(path: &Path) -> Result<String, String> {
     if text.len() as u64 > SECRET_FILE_BYTES_MAX {
         return Err(format!("it is larger than {SECRET_FILE_BYTES_MAX} bytes"));
     }
-    // Editors and `echo` end a file with a newline, which is no part of the secret. Only one: a secret may end with others.
+    // Editors and `echo` end a file with a newline, which is no part of the secret. Only one: a secret may end with
+    // others.
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
@@ -410,8 +435,8 @@ fn read_secret(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// A key pasted where a path belongs must not come back in the fault: long, without a dot or a leading slash, and mixed as
-/// only chance mixes.
+/// A key pasted where a path belongs must not come back in the fault: long, without a dot or a leading slash, and mixed
+/// as only chance mixes.
 fn looks_like_a_secret(text: &str) -> bool {
     let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-!".contains(&b));
     let has_digit = text.bytes().any(|b| b.is_ascii_digit());

@@ -68,7 +68,8 @@ impl fmt::Display for IpRange {
     }
 }
 
-/// The first address of the range of this prefix in which `address` lies; nothing if the prefix is longer than an address.
+/// The first address of the range of this prefix in which `address` lies; nothing if the prefix is longer than an
+/// address.
 fn first_of(address: IpAddr, prefix: u8) -> Option<IpAddr> {
     match address {
         IpAddr::V4(ip) => {

@@ -1,8 +1,8 @@
 //! The configuration as written: the parsed file and the environment, asked section by section.
 //!
-//! Serde would stop at the first fault, so the tree that `toml` parses is walked by hand. This knows where each value stands
-//! and which names exist; what a value may be is the business of the sections. It never renders a line of the file, as
-//! `toml`'s own errors do: a secret can stand there.
+//! Serde would stop at the first fault, so the tree that `toml` parses is walked by hand. This knows where each value
+//! stands and which names exist; what a value may be is the business of the sections. It never renders a line of the
+//! file, as `toml`'s own errors do: a secret can stand there.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -100,7 +100,10 @@ impl<'t> Written<'t> {
     }
 
     fn unknown_variable(&mut self, variable: String, known: &BTreeMap<String, (&schema::Section, String)>) {
-        let nearest = nearest(&variable, known.keys().cloned());
+        // Without the beginning that all share, which would make all of them near.
+        let bare = |name: &str| name.trim_start_matches(VARIABLE_PREFIX).to_owned();
+        let nearest = nearest(&bare(&variable), known.keys().map(|name| bare(name)));
+        let nearest = nearest.map(|bare| format!("{VARIABLE_PREFIX}{bare}"));
         let remedy = match &nearest {
             Some(nearest) => format!("Write: {nearest}."),
             None => "Write: RELINKD_SECTION__KEY, with two underscores and in capitals.".to_owned(),

@@ -1,9 +1,9 @@
 //! How a user is reached: an address, a name, a language, a time zone.
 //!
-//! Each is parsed once, at the door (API, configuration, store), by our own policy: narrower than the RFCs, and wide enough
-//! for every mailbox that a bank's customer has. Behind the door nobody checks again. Nothing here prints an address or a
-//! name by accident: `Debug` masks, `Display` is missing. Time zones are read from the system's database by `jiff`, which
-//! counts as a constant here, as it does in [`window`](super::window).
+//! Each is parsed once, at the door (API, configuration, store), by our own policy: narrower than the RFCs, and wide
+//! enough for every mailbox that a bank's customer has. Behind the door nobody checks again. Nothing here prints an
+//! address or a name by accident: `Debug` masks, `Display` is missing. Time zones are read from the system's database
+//! by `jiff`, which counts as a constant here, as it does in [`window`](super::window).
 
 use std::fmt;
 
@@ -85,7 +85,8 @@ impl EmailAddress {
     }
 
     /// The address under which a mailbox is found again: all in lower case. By RFC 5321 the part before the @ is
-    /// case-sensitive, but no mail provider makes use of that, and a bounce or an opt-out often comes back in other case.
+    /// case-sensitive, but no mail provider makes use of that, and a bounce or an opt-out often comes back in other
+    /// case.
     #[must_use]
     pub fn for_lookup(&self) -> String {
         self.text.to_ascii_lowercase()
@@ -131,11 +132,11 @@ fn domain_in_a_labels(domain: &str) -> Option<String> {
 pub struct PersonName(String);
 
 impl PersonName {
-    /// Cleans a name: control characters and those that turn the direction of writing go, white space of any kind becomes
-    /// one space, and what is beyond [`PERSON_NAME_CHARS_MAX`] is cut.
+    /// Cleans a name: control characters and those that turn the direction of writing go, white space of any kind
+    /// becomes one space, and what is beyond [`PERSON_NAME_CHARS_MAX`] is cut.
     ///
-    /// Nothing, so that the letter greets without a name, if nothing is left, or if it looks like an address of a page or a
-    /// mailbox: mail programs would make a link of it, in a letter that asks to press one.
+    /// Nothing, so that the letter greets without a name, if nothing is left, or if it looks like an address of a page
+    /// or a mailbox: mail programs would make a link of it, in a letter that asks to press one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut clean = String::new();
@@ -178,15 +179,15 @@ fn turns_direction(c: char) -> bool {
 #[error("is no language tag, such as \"en\" or \"pt-BR\"")]
 pub struct LocaleError;
 
-/// A language tag like those of RFC 5646: `en`, `pt-BR`, `zh-Hant-TW`. Whether there are letters in that language is decided
-/// elsewhere.
+/// A language tag like those of RFC 5646: `en`, `pt-BR`, `zh-Hant-TW`. Whether there are letters in that language is
+/// decided elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Locale(String);
 
 impl Locale {
-    /// Parses a tag: a language of 2 or 3 letters, then subtags of 1 to 8 letters or digits, divided by `-` or `_`. The case
-    /// becomes the usual one: `EN_us` is `en-US`.
+    /// Parses a tag: a language of 2 or 3 letters, then subtags of 1 to 8 letters or digits, divided by `-` or `_`. The
+    /// case becomes the usual one: `EN_us` is `en-US`.
     ///
     /// # Errors
     /// [`LocaleError`] if it is anything else, or longer than [`LOCALE_BYTES_MAX`].
