@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod check;
+mod logging;
+pub mod serve;
 
 /// Exit code of a bad command line or configuration. The one that clap uses too.
 pub const EXIT_USAGE: u8 = 2;
@@ -27,6 +29,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Runs the daemon.
+    Serve(serve::Args),
     /// Says whether the configuration is valid, and all that is wrong with it.
     Check(check::Args),
 }
@@ -36,8 +40,14 @@ pub enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
+        Command::Serve(args) => serve::run(&cli.config, &args),
         Command::Check(args) => check::run(&cli.config, &args),
     }
+}
+
+/// The runtime of the commands that need one.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the system gives threads and timers")
 }
 
 /// The environment, for [`crate::config::load`]. What is not Unicode is made so: a variable of ours then is a fault

@@ -90,6 +90,11 @@ impl Store {
         NewWebhook { id, received_at, signed_at, age, body_sha256, body }
     }
 
+    /// Waits until all that was asked for is on disk. The files are closed when the last handle is dropped.
+    pub async fn close(&self) {
+        let _ = self.threads.write(|_| Ok(())).await;
+    }
+
     fn lease(&self) -> i64 {
         self.inner.last_lease.fetch_add(1, Ordering::Relaxed) + 1
     }

@@ -1,0 +1,79 @@
+//! `relinkd serve`: the daemon, until it is told to stop.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::EXIT_USAGE;
+use crate::config::{self, Config};
+use crate::daemon::Daemon;
+use crate::engine::clock::Clock;
+
+/// Arguments of `relinkd serve`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the daemon. Ends 0 when told to stop, 1 when it cannot start, 2 when the configuration is not valid.
+#[must_use]
+pub fn run(path: &Path, _args: &Args) -> ExitCode {
+    let config = match config::load(path, super::environment()) {
+        Ok(config) => config,
+        Err(faults) => {
+            eprint!("{faults}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    if let Err(error) = super::logging::start(&config.log) {
+        eprintln!("[log] level: {error}");
+        return ExitCode::from(EXIT_USAGE);
+    }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    match super::runtime().block_on(serve(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    // Before anything is begun, so that no signal is missed.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let daemon = Daemon::start(config, Clock::system()).await?;
+    tracing::info!(
+        public = %daemon.public_address(),
+        private = %daemon.private_address(),
+        "relinkd {} listens for Plaid and users on {}, for the application on {}",
+        env!("CARGO_PKG_VERSION"),
+        daemon.public_address(),
+        daemon.private_address(),
+    );
+    tell_systemd(sd_notify::NotifyState::Ready);
+    told_to_stop(&mut terminate, &mut interrupt).await;
+    tracing::info!("stopping: what is under way may end");
+    tell_systemd(sd_notify::NotifyState::Stopping);
+    tokio::select! {
+        () = daemon.stop() => tracing::info!("stopped"),
+        () = told_to_stop(&mut terminate, &mut interrupt) => tracing::warn!("told again: stopping at once"),
+    }
+    Ok(())
+}
+
+async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Nothing happens where systemd is not the one who started us.
+fn tell_systemd(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!("systemd is not told: {error}");
+    }
+}
