@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::Engine;
 use super::apply::tell;
 use super::observe::Asked;
-use super::Engine;
 use crate::domain::effect::Effect;
 use crate::domain::event::Event;
 use crate::domain::ids::SessionId;
@@ -23,7 +23,8 @@ impl Engine {
         }
         let claimed = self.store.claim_effects(self.clock.now(), u32::try_from(room).unwrap_or(u32::MAX)).await?;
         for effect in claimed {
-            let turn = Arc::clone(&self.effects_under_way).acquire_owned().await.expect("the semaphore is never closed");
+            let turn =
+                Arc::clone(&self.effects_under_way).acquire_owned().await.expect("the semaphore is never closed");
             let engine = self.clone();
             self.begin(async move {
                 engine.carry_out(effect).await;

@@ -185,8 +185,8 @@ impl Engine {
             if misses.is_unknown(kid, now) {
                 return Lookup::Unknown;
             }
-            match misses.under_way.get(kid) {
-                Some(cell) => Arc::clone(cell),
+            match misses.under_way.get(kid).map(Arc::clone) {
+                Some(cell) => cell,
                 None if misses.may_look_up(from, now) => {
                     let cell = Arc::new(OnceCell::new());
                     misses.under_way.insert(kid.to_owned(), Arc::clone(&cell));

@@ -103,7 +103,7 @@ impl Engine {
         let keys = Keys::new(store.verification_keys().await?, clock.now());
         let mail_server = post::server(&config)?;
         Ok(Self(Arc::new(Parts {
-            templates: Templates::load()?,
+            templates: Templates::built_in()?,
             mail_server,
             plaid,
             keys,

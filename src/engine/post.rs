@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret as _;
 
 use super::Engine;
 use super::apply::tell;
@@ -19,8 +20,7 @@ use crate::domain::item::{Deadline, ExpiryReason, Item, Kind};
 use crate::mail::language::Language;
 use crate::mail::letter::{Brand, Letter, Message, Passage, Rendered};
 use crate::mail::message::{Addressing, build};
-use crate::mail::reply::{Later, Never};
-use crate::mail::smtp::{self, Deferral, Outcome};
+use crate::mail::smtp::{self, Deferral, Later, Never, Outcome};
 use crate::store::{ClaimedLetter, LetterOutcome, Profile, Purpose, StoreError};
 
 /// How many connections the mail server sees at once.
@@ -49,7 +49,7 @@ pub(super) fn server(config: &Config) -> Result<smtp::Server, rustls::Error> {
             Security::StartTls => smtp::Security::StartTls(trust()?),
         },
         credentials: mail.login.as_ref().map(|login| smtp::Credentials {
-            username: login.username.clone(),
+            username: login.username.expose_secret().to_owned(),
             password: login.password.clone(),
         }),
         hello_name: config.server.public_url.host_str().unwrap_or("localhost").to_owned(),
@@ -82,7 +82,8 @@ impl Engine {
         }
         let claimed = self.store.claim_letters(self.clock.now(), u32::try_from(room).unwrap_or(u32::MAX)).await?;
         for letter in claimed {
-            let turn = Arc::clone(&self.letters_under_way).acquire_owned().await.expect("the semaphore is never closed");
+            let turn =
+                Arc::clone(&self.letters_under_way).acquire_owned().await.expect("the semaphore is never closed");
             let engine = self.clone();
             self.begin(async move {
                 engine.post(letter).await;
@@ -120,7 +121,9 @@ impl Engine {
             return Ok(Ready::Settle(LetterOutcome::Uncertain { again_at: None, why }));
         }
         for line in &letter.lines {
-            if let Observed::Failed { again_at, why } = self.observe_now(&line.item, &format!("letter {}", letter.id)).await? {
+            if let Observed::Failed { again_at, why } =
+                self.observe_now(&line.item, &format!("letter {}", letter.id)).await?
+            {
                 let why = format!("Plaid cannot be asked whether it is still so: {why}");
                 self.note(&line.item, &letter, &why).await?;
                 let until = again_at.max(self.after(super::observe::RETRY_FIRST));
@@ -131,9 +134,10 @@ impl Engine {
         let Some(profile) = written.profile else { return Ok(withheld("the user is erased")) };
         let now = self.clock.now();
         let user = profile.for_letters(self.config.app.time_zone.zone());
-        let (wanted, unwanted): (Vec<Line>, Vec<Line>) = letter.lines.iter().cloned().partition(|line| {
-            written.items.get(&line.item).is_some_and(|item| still_wanted(line, item, &user, now))
-        });
+        let (wanted, unwanted): (Vec<Line>, Vec<Line>) =
+            letter.lines.iter().cloned().partition(|line| {
+                written.items.get(&line.item).is_some_and(|item| still_wanted(line, item, &user, now))
+            });
         if wanted.is_empty() {
             return Ok(withheld("nothing of what it says is so any more, or the user wants no letters"));
         }
@@ -207,13 +211,13 @@ impl Engine {
 
     /// What the dialogue with the mail server means for the letter.
     fn outcome(&self, letter: &ClaimedLetter, outcome: Outcome) -> LetterOutcome {
+        let why = outcome.to_string();
         match outcome {
             Outcome::Accepted { reply } => {
                 self.status.letter_left(self.clock.now());
                 LetterOutcome::Accepted { reply: reply.to_string() }
             }
-            Outcome::Deferred { why, reply } => {
-                let why = said(&why, reply.as_ref());
+            Outcome::Deferred { .. } => {
                 self.status.mail_failed(&why);
                 let until = self.clock.retry_at(letter.attempts, RETRY_FIRST, RETRY_MOST);
                 if until.duration_since(letter.composed_at) > GIVE_UP {
@@ -225,13 +229,12 @@ impl Engine {
                 // It says nothing about the recipient: the letter waits until the operator has put it right.
                 self.outcome(letter, Outcome::Deferred { why: Deferral::Later(Later::Sender, stage), reply })
             }
-            Outcome::Refused { why, reply, .. } => {
-                let suppress = why == Never::RecipientGone;
-                LetterOutcome::Bounced { why: said(&why, reply.as_ref()), suppress }
+            Outcome::Refused { why: never, .. } => {
+                LetterOutcome::Bounced { why, suppress: never == Never::RecipientGone }
             }
-            Outcome::Uncertain { why } => {
+            Outcome::Uncertain { .. } => {
                 let again_at = (letter.uncertain == 0).then(|| self.after(UNCERTAIN_RETRY));
-                LetterOutcome::Uncertain { again_at, why: format!("the body went out, and no reply came: {why}") }
+                LetterOutcome::Uncertain { again_at, why }
             }
         }
     }
@@ -279,10 +282,6 @@ fn withheld(why: &str) -> Ready {
     Ready::Settle(LetterOutcome::Withheld { why: why.to_owned() })
 }
 
-fn said(why: &impl std::fmt::Display, reply: Option<&crate::mail::reply::Reply>) -> String {
-    reply.map_or_else(|| why.to_string(), |reply| format!("{why}: {reply}"))
-}
-
 /// What a letter says about an Item, as it is now.
 fn passage(line: &Line, item: &Item) -> Option<Passage> {
     let message = match line.topic {
@@ -310,8 +309,12 @@ fn log(letter: &ClaimedLetter, outcome: &LetterOutcome) {
     let id = letter.id;
     match outcome {
         LetterOutcome::Accepted { .. } => tracing::info!(letter = %id, "letter {id} left"),
-        LetterOutcome::WrittenDown => tracing::info!(letter = %id, "letter {id} is written down, not sent: [mail] only_to"),
-        LetterOutcome::Deferred { until, why, .. } => tracing::warn!(letter = %id, %until, "letter {id} waits until {until}: {why}"),
+        LetterOutcome::WrittenDown => {
+            tracing::info!(letter = %id, "letter {id} is written down, not sent: [mail] only_to")
+        }
+        LetterOutcome::Deferred { until, why, .. } => {
+            tracing::warn!(letter = %id, %until, "letter {id} waits until {until}: {why}")
+        }
         LetterOutcome::Bounced { why, .. } => tracing::warn!(letter = %id, "letter {id} cannot be delivered: {why}"),
         LetterOutcome::Uncertain { why, .. } => tracing::warn!(letter = %id, "letter {id}: {why}"),
         LetterOutcome::Withheld { why } => tracing::info!(letter = %id, "letter {id} is withheld: {why}"),

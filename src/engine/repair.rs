@@ -82,7 +82,9 @@ impl Engine {
         }
         let now = self.clock.now();
         let latest = self.store.latest_session(item.clone()).await?;
-        if let Some(session) = latest.filter(|session| !renew && is_fresh(session, mode, now) && record.item.state() != State::Healthy) {
+        if let Some(session) =
+            latest.filter(|session| !renew && is_fresh(session, mode, now) && record.item.state() != State::Healthy)
+        {
             return Ok(open(session));
         }
         let since = now.checked_sub(PRESSES_SPAN).unwrap_or(Timestamp::MIN);

@@ -5,12 +5,10 @@
 //!
 //! The way of a letter: [`letter::Letter`] is rendered in a [`language::Language`] to a subject, a text and an HTML part;
 //! [`message::Addressing`] makes a MIME message of it; [`smtp::send`] hands that over, and says in an
-//! [`smtp::Outcome`] what became of it. [`only_to::OnlyTo`] says to whom letters may leave at all.
 
 pub mod language;
 pub mod letter;
 pub mod message;
-pub mod only_to;
 pub mod plain;
 pub mod reply;
 pub mod server;

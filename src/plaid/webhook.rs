@@ -209,6 +209,7 @@ pub fn cannot_be_asked_for(event: &Event) -> bool {
         | Event::Unsuperseded
         | Event::LetterComposed(_)
         | Event::LetterSent(_)
+        | Event::LetterWaits { .. }
         | Event::LetterWithheld(_) => false,
     }
 }

@@ -43,10 +43,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub(super) fn start(tasks: &TaskTracker, listener: TcpListener, routes: Router) -> io::Result<Listening> {
     let address = listener.local_addr()?;
     let handle = Handle::new();
-    let mut server = axum_server::from_tcp(listener)?
-        .handle(handle.clone())
-        .http1_only()
-        .first_request_timeout(HEAD_TIME_MAX);
+    let mut server =
+        axum_server::from_tcp(listener)?.handle(handle.clone()).http1_only().first_request_timeout(HEAD_TIME_MAX);
     server.http_builder().http1().header_read_timeout(HEAD_TIME_MAX);
     let service = routes.into_make_service_with_connect_info::<SocketAddr>();
     tasks.spawn(async move {

@@ -32,12 +32,7 @@ enum Answer {
     NoKey,
 }
 
-pub(super) async fn receive(
-    State(engine): State<Engine>,
-    peer: Peer,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(super) async fn receive(State(engine): State<Engine>, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
     let from = client_address::of(peer.0.ip(), &headers, &engine.config.server.trusted_proxies);
     let received_at = engine.clock.now();
     let verified = match verify(&engine, &headers, &body, from, received_at).await {
@@ -104,6 +99,9 @@ fn only_signature(headers: &HeaderMap) -> Option<&str> {
 fn warn_of_clocks(engine: &Engine) {
     let count = engine.status.signature_untimely();
     if count.is_power_of_two() {
-        tracing::warn!(count, "{count} webhooks since start had a right signature that was not made just now: is the clock right?");
+        tracing::warn!(
+            count,
+            "{count} webhooks since start had a right signature that was not made just now: is the clock right?"
+        );
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use url::Url;
 
-use relinkd::plaid::client::{Client, Environment, Options, Timeouts};
+use relinkd::plaid::client::{Client, Options, Timeouts};
 
 /// The secret that the clients of the tests have.
 pub const SECRET: &str = "secret-c0ffee-of-the-client";
@@ -93,12 +93,7 @@ impl Loopback {
 }
 
 pub fn options(base_url: Url) -> Options {
-    Options {
-        base_url,
-        client_id: "client-id-of-the-test".to_owned(),
-        secret: SecretString::from(SECRET),
-        environment: Environment::Sandbox,
-    }
+    Options { base_url, client_id: "client-id-of-the-test".to_owned(), secret: SecretString::from(SECRET) }
 }
 
 async fn serve(mut stream: TcpStream, reply: Reply, seen: Arc<Mutex<Vec<Request>>>) {

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use reqwest::header::HeaderValue;
 
 use crate::domain::event::{Event, Observation};
-use crate::domain::ids::ItemId;
 use crate::plaid::error::PlaidError;
 use crate::plaid::fault::{self, Owner};
 

@@ -75,7 +75,7 @@ impl ItemAnswer {
     pub fn observation(&self, asked_at: Timestamp) -> Observation {
         Observation {
             asked_at,
-            item: self.item.clone(),
+            item: Some(self.item.clone()),
             health: self.error.as_ref().map_or(Health::Good, fault::health),
             consent_expires_at: self.consent_expires_at,
             institution: self.institution.clone(),

@@ -39,39 +39,6 @@ pub const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The version of Plaid's API that this client speaks. Without it the setting in Plaid's dashboard would count.
 const API_VERSION: &str = "2020-09-14";
 
-/// One of Plaid's two worlds. Items, keys and credentials belong to one of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Environment {
-    /// Test data.
-    Sandbox,
-    /// Real banks.
-    Production,
-}
-
-impl Environment {
-    /// The name that webhooks carry.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sandbox => "sandbox",
-            Self::Production => "production",
-        }
-    }
-
-    /// Plaid's host of this environment.
-    ///
-    /// # Panics
-    /// Never: the addresses are constants.
-    #[must_use]
-    pub fn base_url(self) -> Url {
-        let url = match self {
-            Self::Sandbox => "https://sandbox.plaid.com/",
-            Self::Production => "https://production.plaid.com/",
-        };
-        Url::parse(url).expect("a constant address")
-    }
-}
-
 /// Where Plaid is and who asks.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -79,10 +46,8 @@ pub struct Options {
     pub base_url: Url,
     /// Plaid's `client_id`.
     pub client_id: String,
-    /// Plaid's secret of this environment.
+    /// Plaid's secret, of the environment to which the address belongs.
     pub secret: SecretString,
-    /// Which of Plaid's worlds this is.
-    pub environment: Environment,
 }
 
 /// How long a call may take.
@@ -119,7 +84,6 @@ pub enum OptionsError {
 pub struct Client {
     http: reqwest::Client,
     base_url: Url,
-    environment: Environment,
 }
 
 impl fmt::Debug for Client {
@@ -167,13 +131,7 @@ impl Client {
             .timeout(timeouts.total)
             .build()
             .map_err(|error| OptionsError::Tls(call_error::root_cause(&error)))?;
-        Ok(Self { http, base_url, environment: options.environment })
-    }
-
-    /// Which of Plaid's worlds is asked.
-    #[must_use]
-    pub fn environment(&self) -> Environment {
-        self.environment
+        Ok(Self { http, base_url })
     }
 
     /// One call: a JSON body out, a JSON body back.

@@ -68,7 +68,11 @@ pub(super) async fn register(
     let registered = engine.store.register(new, engine.rule()).await?;
     engine.wake();
     if registered.unparked > 0 {
-        tracing::info!(item = id, webhooks = registered.unparked, "Item {id}: webhooks that came before it are applied now");
+        tracing::info!(
+            item = id,
+            webhooks = registered.unparked,
+            "Item {id}: webhooks that came before it are applied now"
+        );
     }
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, view(&engine, &registered.record.item)))
@@ -88,7 +92,9 @@ fn institution(id: Option<String>, name: Option<String>) -> Result<Option<Instit
 fn country_codes(codes: Vec<String>) -> Result<Vec<String>, Problem> {
     match codes.iter().find(|code| CountryCode::of(code).is_none()) {
         None => Ok(codes),
-        Some(_) => Err(Problem::invalid("country_codes holds one that Plaid does not serve: two capital letters such as \"US\"")),
+        Some(_) => Err(Problem::invalid(
+            "country_codes holds one that Plaid does not serve: two capital letters such as \"US\"",
+        )),
     }
 }
 
@@ -113,7 +119,8 @@ pub(super) async fn list(
     Query(query): Query<ItemsQuery>,
 ) -> Result<Json<Page<ItemView>>, Problem> {
     let named = |name: String| ItemState::named(&name).ok_or_else(|| Problem::invalid("state is none of the states"));
-    let bank = |id: String| InstitutionId::parse(id).map_err(|error| Problem::invalid(format!("institution_id {error}")));
+    let bank =
+        |id: String| InstitutionId::parse(id).map_err(|error| Problem::invalid(format!("institution_id {error}")));
     let filter = ItemFilter {
         state: query.state.map(named).transpose()?,
         user: query.user_id.as_deref().map(user_id).transpose()?,
@@ -144,7 +151,9 @@ pub(super) async fn remove(
     if item.state() == ItemState::Removed {
         return Err(Problem::unknown("Item"));
     }
-    if query.at_plaid && let Some(token) = engine.store.access_token(item.id.clone()).await? {
+    if query.at_plaid
+        && let Some(token) = engine.store.access_token(item.id.clone()).await?
+    {
         match engine.plaid.item_remove(&token).await {
             Err(error) if error.code() != Some("ITEM_NOT_FOUND") => {
                 return Err(plaid_failed(&format!("the Item is not removed: {error}")));
@@ -199,7 +208,11 @@ pub(super) async fn observe(
     let item = known(&engine, &id).await?;
     if body.update_mode_finished {
         let claimed = engine.claim(&item.id).await?;
-        tracing::info!(item = id, state = claimed_name(claimed), "Item {id}: the application says that update mode went well");
+        tracing::info!(
+            item = id,
+            state = claimed_name(claimed),
+            "Item {id}: the application says that update mode went well"
+        );
     } else {
         engine.observe_for_api(&item.id).await?.map_err(|why| plaid_failed(&why))?;
     }
@@ -267,9 +280,11 @@ pub(super) async fn link_token(
         Press::Works => conflict("Plaid says that the Item works"),
         Press::Gone => conflict("the Item is gone: the user has to link the bank anew"),
         Press::Unknown => Err(Problem::unknown("Item")),
-        Press::TooMany { .. } => {
-            Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many Link tokens for this Item within an hour"))
-        }
+        Press::TooMany { .. } => Err(Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many",
+            "too many Link tokens for this Item within an hour",
+        )),
         Press::PlaidDown => Err(plaid_failed("Plaid gives no Link token; the log and /readyz say why")),
         Press::BankDown => Err(plaid_failed("the bank is down")),
     }

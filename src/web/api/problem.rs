@@ -69,9 +69,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|error| {
-            Problem::new(error.status(), "body", "the body is too large or breaks off")
-        })?;
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|error| Problem::new(error.status(), "body", "the body is too large or breaks off"))?;
         // An empty body says nothing, as `{}` does.
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         let mut reader = serde_json::Deserializer::from_slice(text);
@@ -89,7 +89,9 @@ fn without_value(error: &serde_json::Error) -> String {
         return text;
     }
     match (error.classify(), text.split_once("expected ")) {
-        (serde_json::error::Category::Data, Some((_, expected))) => format!("has the wrong type or value; expected {expected}"),
+        (serde_json::error::Category::Data, Some((_, expected))) => {
+            format!("has the wrong type or value; expected {expected}")
+        }
         (serde_json::error::Category::Data, None) => "has a value that cannot be used".to_owned(),
         _ => format!("is no JSON (line {}, column {})", error.line(), error.column()),
     }
