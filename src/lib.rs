@@ -1,2 +1,4 @@
 //! relinkd
+pub mod demo;
 pub mod domain;
+pub mod plaid;
