@@ -2,4 +2,6 @@
 //!
 //! For trying out and for tests; nothing of the daemon may depend on it.
 
+pub mod plaid;
+mod serve;
 pub mod signer;
