@@ -2,6 +2,7 @@
 //!
 //! For trying out and for tests; nothing of the daemon may depend on it.
 
+pub mod mailbox;
 pub mod plaid;
 mod serve;
 pub mod signer;

@@ -83,7 +83,10 @@ fn note(world: &World, path: String, body: Option<Value>, status: u16, error_cod
     let mut state = world.lock();
     let token = body.as_ref().and_then(|body| body["access_token"].as_str());
     let item_id = token.and_then(|token| state.tokens.get(token)).cloned();
-    faults::record(&mut state, Call { at, path, body: body.unwrap_or(Value::Null), item_id, status, error_code });
+    faults::record(
+        &mut state,
+        Call { number: 0, at, path, body: body.unwrap_or(Value::Null), item_id, status, error_code },
+    );
     drop(state);
     world.changed();
 }

@@ -153,6 +153,8 @@ pub(super) fn cut(body: &str) -> Response {
 /// One request that the API received.
 #[derive(Clone)]
 pub struct Call {
+    /// Counted from 1, over all endpoints.
+    pub number: u64,
     /// When.
     pub at: Timestamp,
     /// The endpoint.
@@ -173,8 +175,10 @@ impl fmt::Debug for Call {
     }
 }
 
-/// Keeps a request in the record, at most [`CALLS_MAX`] of them.
+/// Numbers a request and keeps it in the record, at most [`CALLS_MAX`] of them.
 pub(super) fn record(state: &mut State, call: Call) {
+    let number = state.counts.values().sum::<u64>() + 1;
+    let call = Call { number, ..call };
     *state.counts.entry(call.path.clone()).or_default() += 1;
     if state.calls.len() == CALLS_MAX {
         state.calls.pop_front();

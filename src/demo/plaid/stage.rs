@@ -42,7 +42,9 @@ pub(super) fn routes() -> Router<Arc<World>> {
 async fn state_json(Shared(world): Shared<Arc<World>>) -> Json<Value> {
     let now = world.now();
     let state = world.lock();
-    let items: Vec<Value> = state.items.values().map(|item| item_row(&state, item)).collect();
+    let mut items: Vec<&Item> = state.items.values().collect();
+    items.sort_by_key(|item| (&item.user, &item.bank, &item.id));
+    let items: Vec<Value> = items.into_iter().map(|item| item_row(&state, item)).collect();
     let calls: Vec<Value> = state.calls.iter().rev().take(ROWS_SHOWN).map(call_row).collect();
     let sent: Vec<Value> = state.sent.iter().rev().take(ROWS_SHOWN).map(sent_row).collect();
     Json(json!({
@@ -79,6 +81,7 @@ fn item_row(state: &State, item: &Item) -> Value {
 
 fn call_row(call: &Call) -> Value {
     json!({
+        "number": call.number,
         "at": call.at,
         "path": call.path,
         "item_id": call.item_id,
