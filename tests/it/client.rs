@@ -49,7 +49,9 @@ fn error_body(error_type: &str, code: &str) -> Value {
 /// The error of `/item/get` when Plaid answers so.
 async fn refusal(reply: Reply) -> CallError {
     let plaid = Loopback::start(reply).await;
-    let error = plaid.client().item_get(&token()).await.expect_err("no answer");
+    let client = plaid.client();
+    let answer = tokio::time::timeout(Duration::from_secs(20), client.item_get(&token())).await;
+    let error = answer.expect("the client's own limit comes first").expect_err("no answer");
     let shown = format!("{error} {error:?}");
     assert!(!shown.contains("c0ffee"), "{shown}");
     error
