@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub mod check;
+pub mod demo;
 mod logging;
 pub mod serve;
 
@@ -31,6 +33,8 @@ pub struct Cli {
 pub enum Command {
     /// Runs the daemon.
     Serve(serve::Args),
+    /// Shows the whole story on this machine: no configuration, no account, no network.
+    Demo(demo::Args),
     /// Says whether the configuration is valid, and all that is wrong with it.
     Check(check::Args),
 }
@@ -41,7 +45,28 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Command::Serve(args) => serve::run(&cli.config, &args),
+        Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&cli.config, &args),
+    }
+}
+
+/// The signals that tell relinkd to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens from now on, so that none is missed.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn told_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use super::EXIT_USAGE;
+use super::{EXIT_USAGE, Signals};
 use crate::config::{self, Config};
 use crate::daemon::Daemon;
 use crate::engine::clock::Clock;
@@ -42,8 +40,7 @@ pub fn run(path: &Path, _args: &Args) -> ExitCode {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anything is begun, so that no signal is missed.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::listen()?;
     let daemon = Daemon::start(config, Clock::system()).await?;
     tracing::info!(
         public = %daemon.public_address(),
@@ -54,21 +51,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         daemon.private_address(),
     );
     tell_systemd(sd_notify::NotifyState::Ready);
-    told_to_stop(&mut terminate, &mut interrupt).await;
+    signals.told_to_stop().await;
     tracing::info!("stopping: what is under way may end");
     tell_systemd(sd_notify::NotifyState::Stopping);
     tokio::select! {
         () = daemon.stop() => tracing::info!("stopped"),
-        () = told_to_stop(&mut terminate, &mut interrupt) => tracing::warn!("told again: stopping at once"),
+        () = signals.told_to_stop() => tracing::warn!("told again: stopping at once"),
     }
     Ok(())
-}
-
-async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }
 
 /// Nothing happens where systemd is not the one who started us.

@@ -21,6 +21,9 @@ use crate::engine::clock::Clock;
 /// The key of the demo's API. It is printed, and opens nothing but the demo.
 pub const API_KEY: &str = "demo-key-demo-key-demo-key-demo-key";
 
+/// How often the demo looks whether a connection has ended.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// What the demo listens on.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
@@ -79,9 +82,10 @@ impl Demo {
         let folder = tempfile::Builder::new().prefix("relinkd-demo-").tempdir().context("no temporary folder")?;
         let time = clock.clone();
         let now: plaid::Clock = Arc::new(move || time.now());
-        let plaid = FakePlaid::start(plaid::Options { address: addresses.plaid, ..plaid::Options::new(Arc::clone(&now)) })
-            .with_context(|| format!("{} cannot be listened on: try --port", addresses.plaid))?;
-        let mailbox = Mailbox::start(mailbox::Options { address: addresses.mailbox, ..mailbox::Options::new(now) })
+        let plaid =
+            FakePlaid::start(plaid::Options { address: addresses.plaid, ..plaid::Options::new(Arc::clone(&now)) })
+                .with_context(|| format!("{} cannot be listened on: try --port", addresses.plaid))?;
+        let mailbox = Mailbox::start(mailbox::Options { web_address: addresses.mailbox, ..mailbox::Options::new(now) })
             .with_context(|| format!("{} cannot be listened on: try --port", addresses.mailbox))?;
         // The public address stands in the letters' links, so it is fixed before the daemon has bound it.
         let public = free(addresses.public)?;
@@ -109,12 +113,13 @@ impl Demo {
     async fn register(&self) -> anyhow::Result<()> {
         let http = reqwest::Client::builder().no_proxy().build()?;
         for user in users() {
-            let body = json!({ "email": format!("{}@mailbox.example", user.id), "name": user.name, "time_zone": "UTC" });
+            let body =
+                json!({ "email": format!("{}@mailbox.example", user.id), "name": user.name, "time_zone": "UTC" });
             put(&http, &format!("{}/v1/users/{}", self.private_url(), user.id), &body).await?;
             for bank in user.banks {
                 let webhook = Some(format!("{}/plaid/webhook", self.public_url()));
                 let item = self.plaid.add_item(NewItem { webhook, ..NewItem::new(user.id, bank.clone()) });
-                self.register_item(&http, &item, bank).await?;
+                self.register_item(&http, &item, &bank).await?;
             }
         }
         Ok(())
@@ -149,6 +154,14 @@ impl Demo {
         Ok(())
     }
 
+    /// Has what time does to connections happen as the clock goes: consents end, banks cut.
+    pub async fn let_time_pass(&self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            self.plaid.pass_time().await;
+        }
+    }
+
     /// Stops everything; the folder goes.
     pub async fn stop(self) {
         self.daemon.stop().await;
@@ -179,8 +192,8 @@ fn users() -> Vec<DemoUser> {
 
 /// The address itself, with a port that is free if any will do.
 fn free(address: SocketAddr) -> anyhow::Result<SocketAddr> {
-    let listener = std::net::TcpListener::bind(address)
-        .with_context(|| format!("{address} cannot be listened on: try --port"))?;
+    let listener =
+        std::net::TcpListener::bind(address).with_context(|| format!("{address} cannot be listened on: try --port"))?;
     Ok(listener.local_addr()?)
 }
 
