@@ -192,27 +192,29 @@ pub fn masked(body: &Value) -> Value {
     match body {
         Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), masked_field(name, value))).collect(),
         Value::Array(values) => values.iter().map(masked).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => body.clone(),
+        Value::String(text) => Value::String(token_kind(text).unwrap_or_else(|| text.clone())),
+        Value::Null | Value::Bool(_) | Value::Number(_) => body.clone(),
     }
 }
 
 fn masked_field(name: &str, value: &Value) -> Value {
     let secret = ["secret", "client_id", "access_token", "public_token", "link_token", "hosted_link_url"];
     match value {
-        Value::String(text) if secret.contains(&name) => Value::String(mask(text)),
+        Value::String(text) if secret.contains(&name) => {
+            Value::String(token_kind(text).unwrap_or_else(|| "…".to_owned()))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
             masked(value)
         }
     }
 }
 
-/// The kind of a token, and none of its secret.
-fn mask(text: &str) -> String {
-    let kind: Vec<&str> = text.splitn(3, '-').collect();
-    match kind.as_slice() {
-        [kind, environment, _] if ["access", "public", "link"].contains(kind) => format!("{kind}-{environment}-…"),
-        _ => "…".to_owned(),
-    }
+/// The kind of a token, and none of its secret; `None` for what is no token.
+fn token_kind(text: &str) -> Option<String> {
+    let (kind, rest) = text.split_once('-')?;
+    let (environment, _) = rest.split_once('-')?;
+    let is_token = ["access", "public", "link"].contains(&kind) && ["sandbox", "production"].contains(&environment);
+    is_token.then(|| format!("{kind}-{environment}-…"))
 }
 
 #[cfg(test)]
@@ -226,6 +228,7 @@ mod tests {
         let body = json!({
             "client_id": "cid-canary", "secret": "sec-canary", "access_token": "access-sandbox-canary",
             "user": { "client_user_id": "user-1" }, "list": [{ "public_token": "public-sandbox-canary" }],
+            "public_tokens": ["public-sandbox-canary"], "link_token": "canary-of-no-known-kind",
         });
         let text = masked(&body).to_string();
         assert!(!text.contains("canary"), "{text}");

@@ -394,10 +394,14 @@ async fn the_stage_controls_by_json_and_shows_no_token() {
     assert_eq!(post("/demo/items", json!({ "user": "user-2", "bank": bank })).await.0, 201);
 
     let answer = stage.link_token(json!({ "hosted_link": {} })).await;
+    let done = stage.plaid.link_finish(&stage.open(&answer), &Outcome::Success { accounts: None }).unwrap();
+    let told = |plaid: &FakePlaid| plaid.sent().iter().any(|sent| sent.what == "LINK/SESSION_FINISHED");
+    assert!(stage.plaid.wait_until(LIMIT, told).await);
     stage.of_item("/item/get").await;
     let state = stage.http.get(format!("{}/demo/state.json", stage.plaid.url())).send().await.unwrap();
     let state = state.text().await.unwrap();
-    for secret in [stage.token(), "demo-secret", answer["link_token"].as_str().unwrap()] {
+    let link_token = answer["link_token"].as_str().unwrap();
+    for secret in [stage.token(), "demo-secret", link_token, done.public_token.as_deref().unwrap()] {
         assert!(!state.contains(secret), "{secret} in {state}");
     }
     let simple = stage.http.post(format!("{}{act}", stage.plaid.url())).body(r#"{"act":"remove"}"#);
