@@ -3,6 +3,7 @@
 mod client;
 mod contract;
 mod key;
+mod layering;
 mod loopback;
 mod openapi;
 mod signature;
