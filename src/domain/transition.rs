@@ -323,8 +323,10 @@ impl Draft {
             None => {}
         }
         self.item.observed_at = Some(answer.asked_at);
-        if let Some(institution) = &answer.institution {
-            self.item.institution = Some(institution.clone());
+        if let Some(bank) = &answer.institution {
+            // An answer without the name does not take away the one that the application gave.
+            let known = self.item.institution.take().filter(|known| known.id == bank.id).and_then(|known| known.name);
+            self.item.institution = Some(Institution { id: bank.id.clone(), name: bank.name.clone().or(known) });
         }
         self.hear(answer);
         self.item.consent_expires_at = answer.consent_expires_at;
