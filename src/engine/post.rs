@@ -14,7 +14,7 @@ use super::apply::tell;
 use super::dispatch::Observed;
 use crate::config::{Config, Security};
 use crate::domain::compose::{Line, still_wanted};
-use crate::domain::event::Topic;
+use crate::domain::event::{Event, Topic};
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Deadline, ExpiryReason, Item, Kind};
 use crate::mail::language::Language;
@@ -32,6 +32,9 @@ const RETRY_FIRST: SignedDuration = SignedDuration::from_mins(5);
 const RETRY_MOST: SignedDuration = SignedDuration::from_hours(4);
 /// ... until this long after the letter was composed.
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(5 * 24);
+
+/// The first wait for Plaid's word; later half of what the letter has waited so far.
+const ASK_AGAIN_FIRST: SignedDuration = SignedDuration::from_secs(10);
 
 /// A letter whose body went out without a reply is sent once more, after this.
 const UNCERTAIN_RETRY: SignedDuration = SignedDuration::from_mins(5);
@@ -124,10 +127,7 @@ impl Engine {
             if let Observed::Failed { again_at, why } =
                 self.observe_now(&line.item, &format!("letter {}", letter.id)).await?
             {
-                let why = format!("Plaid cannot be asked whether it is still so: {why}");
-                self.note(&line.item, &letter, &why).await?;
-                let until = again_at.max(self.after(super::observe::RETRY_FIRST));
-                return Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }));
+                return self.wait_for_plaid(&letter, &line.item, again_at, &why).await;
             }
         }
         let written = self.store.written(&letter).await?;
@@ -239,11 +239,26 @@ impl Engine {
         }
     }
 
-    /// Says in an Item's journal why its letter waits.
-    async fn note(&self, item: &ItemId, letter: &ClaimedLetter, why: &str) -> Result<(), StoreError> {
-        tracing::warn!(letter = %letter.id, %item, "letter {} waits: {why}", letter.id);
-        let event = crate::domain::event::Event::LetterWaits { letter: letter.id, why: why.to_owned() };
-        self.step(item, vec![event], &format!("letter {}", letter.id)).await.map(drop)
+    /// Nobody is written to without Plaid's word: the letter waits, longer the longer it has waited, and says so once in
+    /// the Item's journal.
+    async fn wait_for_plaid(
+        &self,
+        letter: &ClaimedLetter,
+        item: &ItemId,
+        again_at: Timestamp,
+        cause: &str,
+    ) -> Result<Ready, StoreError> {
+        let why = format!("Plaid cannot be asked whether it is still so: {cause}");
+        let waited = self.clock.now().duration_since(letter.composed_at);
+        if waited > GIVE_UP {
+            return Ok(withheld("Plaid could not be asked for five days whether it is still so"));
+        }
+        if letter.note.as_ref() != Some(&why) {
+            let event = Event::LetterWaits { letter: letter.id, why: why.clone() };
+            self.step(item, vec![event], &format!("letter {}", letter.id)).await?;
+        }
+        let until = again_at.max(self.after((waited / 2).clamp(ASK_AGAIN_FIRST, super::observe::RETRY_MOST)));
+        Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }))
     }
 
     fn after(&self, wait: SignedDuration) -> Timestamp {

@@ -5,7 +5,7 @@
 //! sent again once, with the same Message-ID.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, Row, named_params};
 use uuid::Uuid;
 
 use super::columns::{Record, ms};
@@ -36,6 +36,8 @@ pub struct ClaimedLetter {
     pub link_id: String,
     /// How often it was tried before.
     pub attempts: u32,
+    /// Why it waited so far.
+    pub note: Option<String>,
     /// How often its body went out and no reply came.
     pub uncertain: u32,
     /// What it says.
@@ -223,6 +225,7 @@ fn claimed_letter(connection: &Connection, row: &Row<'_>) -> Result<ClaimedLette
         composed_at: record.time("composed_at")?,
         link_id: record.get("link_id")?,
         attempts: record.count("attempts")?,
+        note: record.get("note")?,
         uncertain: record.count("uncertain")?,
         lines: lines(connection, &record.id)?,
         references: references(connection, id)?,
@@ -413,10 +416,4 @@ fn line_views(connection: &Connection, letter: &str) -> Result<Vec<LineView>, St
         });
     }
     Ok(lines)
-}
-
-/// When the next letter is due.
-pub(crate) fn next_due(connection: &Connection) -> Result<Option<i64>, StoreError> {
-    let mut statement = connection.prepare_cached("select min(due_at) from letters where due_at is not null")?;
-    Ok(statement.query_row([], |row| row.get(0)).optional()?.flatten())
 }

@@ -372,24 +372,45 @@ impl Store {
         self.threads.write(operation).await
     }
 
-    /// The earliest moment at which something is due: an Item, a user, an effect or a letter.
+    /// When what is due next, of each kind. One look, so that a round that finds nothing due writes nothing.
     ///
     /// # Errors
     /// What SQLite says.
-    pub async fn next_due(&self) -> Result<Option<Timestamp>> {
-        let next = |connection: &Connection| {
-            let first = |sql: &str| -> Result<Option<i64>> {
-                Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    pub async fn agenda(&self) -> Result<Agenda> {
+        let look = |connection: &Connection| {
+            let first = |sql: &str| -> Result<Option<Timestamp>> {
+                let at: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+                Ok(at.and_then(|at| Timestamp::from_millisecond(at).ok()))
             };
-            let candidates = [
-                first("select min(due_at) from items where due_at is not null")?,
-                first("select min(due_at) from users where due_at is not null")?,
-                first("select min(due_at) from outbox where lease is null")?,
-                letters::next_due(connection)?,
-            ];
-            Ok(candidates.into_iter().flatten().min().and_then(|at| Timestamp::from_millisecond(at).ok()))
+            Ok(Agenda {
+                items: first("select min(due_at) from items where due_at is not null")?,
+                users: first("select min(due_at) from users where due_at is not null")?,
+                effects: first("select min(due_at) from outbox where lease is null")?,
+                letters: first("select min(due_at) from letters where due_at is not null")?,
+            })
         };
-        self.threads.read(next).await
+        self.threads.read(look).await
+    }
+}
+
+/// When what is due next, of each kind; nothing where nothing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Agenda {
+    /// An Item is to be ticked.
+    pub items: Option<Timestamp>,
+    /// A user is to be looked at.
+    pub users: Option<Timestamp>,
+    /// An effect is to be carried out.
+    pub effects: Option<Timestamp>,
+    /// A letter is to be sent.
+    pub letters: Option<Timestamp>,
+}
+
+impl Agenda {
+    /// The earliest of all.
+    #[must_use]
+    pub fn next(&self) -> Option<Timestamp> {
+        [self.items, self.users, self.effects, self.letters].into_iter().flatten().min()
     }
 }
 
