@@ -2,6 +2,10 @@
 
 mod client;
 mod contract;
+mod core_exhaustive;
+mod core_invariants;
+mod core_stories;
+mod core_support;
 mod key;
 mod loopback;
 mod openapi;
