@@ -319,7 +319,7 @@ fn lines(case: &Case<'_>) -> Vec<Line> {
 fn what_is_composed_is_wanted(case: &Case<'_>) -> bool {
     let item = &case.step.item;
     let owner = user(item.user.as_str());
-    lines(case).iter().all(|line| still_wanted(line, item, &owner, case.now))
+    lines(case).iter().all(|line| still_wanted(line, item, &owner, case.now, case.policy))
 }
 
 fn a_composed_rung_is_behind(case: &Case<'_>) -> bool {

@@ -1,7 +1,7 @@
 //! Stories about the pure core, by name: what happens to one Item or one user, told in events.
 
 use jiff::{SignedDuration, Timestamp};
-use relinkd::domain::compose::{Composition, Line, Sent};
+use relinkd::domain::compose::{Composition, Line, Sent, still_wanted};
 use relinkd::domain::effect::Notice;
 use relinkd::domain::event::{Event, Health, Mention, Topic};
 use relinkd::domain::ids::LetterId;
@@ -10,8 +10,8 @@ use relinkd::domain::transition::Outcome;
 use uuid::Uuid;
 
 use super::core_support::{
-    after, answer, answer_with_consent, asks, broken, composed, days, hours, mins, notices, proven, secs, start, step,
-    user,
+    after, answer, answer_with_consent, any_hour, asks, broken, composed, days, hours, mins, notices, proven, secs,
+    start, step, user,
 };
 
 /// One Item and its user, with a clock: what happens, and which letters come of it.
@@ -195,6 +195,46 @@ fn nobody_who_withdrew_on_purpose_is_mailed() {
         assert_eq!(story.item().state(), State::Revoked);
         assert_eq!(story.passes(days(40)), []);
     }
+}
+
+#[test]
+fn a_word_that_is_on_its_way_is_not_sent_to_somebody_who_withdrew() {
+    let mut story = Story::of(&["item-1"]);
+    story.happens(&broken());
+    story.passes(hours(1));
+    story.answers(Health::Good);
+    let lines = match composed(&user("user-1"), &story.items, &story.sent, story.now) {
+        Composition::Write(lines) => lines,
+        other => panic!("no letter: {other:?}"),
+    };
+    assert!(still_wanted(&lines[0], story.item(), &user("user-1"), story.now, any_hour()));
+    story.happens(&Event::Revoked { code: "USER_PERMISSION_REVOKED".to_owned() });
+    assert!(!still_wanted(&lines[0], story.item(), &user("user-1"), story.now, any_hour()));
+}
+
+#[test]
+fn a_word_that_waited_for_days_is_no_news() {
+    let mut story = Story::of(&["item-1"]);
+    story.happens(&broken());
+    story.passes(hours(1));
+    story.answers(Health::Good);
+    let line = Line { item: story.item().id.clone(), episode: 1, topic: Topic::WorksAgain };
+    let wanted = |after| still_wanted(&line, story.item(), &user("user-1"), story.now + after, any_hour());
+    assert_eq!((wanted(hours(71)), wanted(hours(72))), (true, false));
+}
+
+#[test]
+fn a_reminder_that_waits_while_the_login_is_mended_and_breaks_again_waits_for_self_healing() {
+    let mut story = Story::of(&["item-1"]);
+    story.happens(&broken());
+    story.now += mins(40);
+    let line = Line { item: story.item().id.clone(), episode: 1, topic: reminder(Kind::LoginRequired, 0) };
+    assert!(still_wanted(&line, story.item(), &user("user-1"), story.now, any_hour()));
+    story.answers(Health::Good);
+    story.now += mins(1);
+    story.happens(&broken());
+    let wanted = |after| still_wanted(&line, story.item(), &user("user-1"), story.now + after, any_hour());
+    assert_eq!((wanted(mins(0)), wanted(mins(29)), wanted(mins(30))), (false, false, true));
 }
 
 #[test]
