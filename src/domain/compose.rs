@@ -44,7 +44,7 @@ pub enum Reach {
 /// A letter that left, or is on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// When it was composed.
+    /// When it left; while it is on its way, when it was composed.
     pub at: Timestamp,
     /// About which Items.
     pub items: Vec<ItemId>,
@@ -270,6 +270,9 @@ fn outlook(item: &Item, sent: &[Sent], circumstances: &Circumstances, now: Times
     if let Some((episode, at)) = item.word_owed()
         && is_news(item, at, now)
     {
+        if let Some(until) = capped_until(item, sent, now) {
+            return later(Some(until));
+        }
         let word = Line { item: item.id.clone(), episode: episode.number, topic: Topic::WorksAgain };
         return Outlook { due: vec![word], next: None };
     }
@@ -314,11 +317,12 @@ fn held_until(item: &Item, circumstances: &Circumstances) -> Option<Timestamp> {
     circumstances.held.iter().filter(|(held, _)| held == bank).map(|(_, until)| *until).max()
 }
 
-/// When the Item may be written about again, if it had its letters for this month.
+/// When the Item may be written about again, if it had its letters for this month: reminders and "it works again" alike,
+/// or a login that flaps would bring twelve.
 fn capped_until(item: &Item, sent: &[Sent], now: Timestamp) -> Option<Timestamp> {
     let mut times: Vec<Timestamp> = sent
         .iter()
-        .filter(|letter| letter.reminder && letter.items.contains(&item.id))
+        .filter(|letter| letter.items.contains(&item.id))
         .map(|letter| letter.at)
         .filter(|at| after(*at, ITEM_LETTERS_SPAN) > now)
         .collect();

@@ -346,3 +346,18 @@ fn nothing_is_left_of_an_item_that_plaid_no_longer_knows() {
     assert_eq!((item.state(), item.consent_expires_at), (State::Removed, None));
     assert_eq!(story.passes(days(30)), []);
 }
+
+#[test]
+fn a_login_that_flaps_for_a_month_brings_six_letters_at_most() {
+    let mut story = Story::of(&["item-1"]);
+    let mut letters = Vec::new();
+    // Each break is new, and each repair is owed a word.
+    for _ in 0..9 {
+        story.happens(&broken());
+        letters.extend(story.passes(hours(2)));
+        story.answers(Health::Good);
+        letters.extend(story.passes(hours(73)));
+    }
+    assert!(story.now < start() + days(30));
+    assert_eq!(letters.len(), 6, "{letters:?}");
+}
