@@ -6,6 +6,7 @@ mod core_exhaustive;
 mod core_invariants;
 mod core_stories;
 mod core_support;
+mod core_wakeups;
 mod key;
 mod loopback;
 mod openapi;
