@@ -134,14 +134,14 @@ impl Engine {
         let Some(profile) = written.profile else { return Ok(withheld("the user is erased")) };
         let now = self.clock.now();
         let user = profile.for_letters(self.config.app.time_zone.zone());
-        let (wanted, unwanted): (Vec<Line>, Vec<Line>) =
-            letter.lines.iter().cloned().partition(|line| {
-                written.items.get(&line.item).is_some_and(|item| still_wanted(line, item, &user, now))
-            });
+        let policy = &self.config.reminders;
+        let (wanted, unwanted): (Vec<Line>, Vec<Line>) = letter.lines.iter().cloned().partition(|line| {
+            written.items.get(&line.item).is_some_and(|item| still_wanted(line, item, &user, now, policy))
+        });
         if wanted.is_empty() {
             return Ok(withheld("nothing of what it says is so any more, or the user wants no letters"));
         }
-        match self.config.reminders.send_window.opens_at(now, &user.time_zone) {
+        match policy.send_window.opens_at(now, &user.time_zone) {
             Some(until) if until > now => {
                 let why = "it is night where the user is".to_owned();
                 return Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }));

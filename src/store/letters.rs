@@ -174,10 +174,11 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// The letters of the last 30 days to a user that left or are on their way.
+/// The letters of the last 30 days to a user that left or are on their way. One that waited for days counts from when it
+/// left: the user had it then.
 pub(crate) fn history(connection: &Connection, user: &UserId, now: Timestamp) -> Result<Vec<Sent>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "select * from letters where user_id = :user and composed_at > :since
+        "select * from letters where user_id = :user and coalesce(settled_at, composed_at) > :since
            and status not in ('withheld', 'bounced') order by composed_at",
     )?;
     let since = now.checked_sub(HISTORY).unwrap_or(Timestamp::MIN);
@@ -187,7 +188,7 @@ pub(crate) fn history(connection: &Connection, user: &UserId, now: Timestamp) ->
         let record = Record::new("letters", "letter_id", row)?;
         let lines = lines(connection, &record.id)?;
         history.push(Sent {
-            at: record.time("composed_at")?,
+            at: record.time_if("settled_at")?.unwrap_or(record.time("composed_at")?),
             items: lines.into_iter().map(|line| line.item).collect(),
             reminder: record.get("reminder")?,
         });

@@ -2,6 +2,11 @@
 
 mod client;
 mod contract;
+mod core_exhaustive;
+mod core_invariants;
+mod core_stories;
+mod core_support;
+mod core_wakeups;
 mod key;
 mod layering;
 mod loopback;
