@@ -3,7 +3,10 @@
 mod client;
 mod contract;
 mod key;
+mod kill;
 mod loopback;
 mod openapi;
+mod process;
 mod signature;
+mod small_plaid;
 mod webhook;
