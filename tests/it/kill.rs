@@ -414,6 +414,7 @@ async fn commands_end_with_the_code_that_scripts_rely_on() {
         let (code, stdout, stderr) = run(&[command]).await;
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{command}: {stderr}");
         assert!(stderr.contains(&config) && stderr.contains(fault), "{command}: {stderr}");
+        assert!(stderr.ends_with('\n'), "{command}: {stderr}");
         assert!(!stderr.contains("secret-of-the-test"), "{command}: {stderr}");
     }
     assert!(!site.store().exists(), "a configuration with faults opens nothing");
