@@ -9,4 +9,5 @@ mod openapi;
 mod process;
 mod signature;
 mod small_plaid;
+mod store;
 mod webhook;

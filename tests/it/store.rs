@@ -1,0 +1,41 @@
+//! The store's operations on real files.
+
+mod items;
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use relinkd::domain::ids::ItemId;
+use relinkd::store::Store;
+use relinkd::store::seal::Sealer;
+
+/// The data key of the tests.
+pub const KEY: [u8; 32] = *b"canary-data-key-0123456789abcdef";
+
+/// So many seconds into the tests' time.
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000).expect("a time") + SignedDuration::from_secs(seconds)
+}
+
+pub fn item_id(text: &str) -> ItemId {
+    ItemId::parse(text).expect("an id")
+}
+
+/// A folder for one store.
+pub struct Place {
+    pub folder: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("relinkd.db")
+    }
+
+    pub fn open(&self, now: Timestamp) -> Store {
+        Store::open(&self.path(), Sealer::new(&KEY, &[]), now).expect("it opens")
+    }
+}
