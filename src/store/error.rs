@@ -84,6 +84,14 @@ pub enum OpenError {
         /// The newest known one.
         known: i64,
     },
+    /// It is a database, and none of ours.
+    #[error(
+        "{path} is a database of another program: give relinkd a file of its own ([store] path); the file was not touched"
+    )]
+    Foreign {
+        /// The store's path.
+        path: String,
+    },
     /// Something else went wrong.
     #[error("{path}: {error}")]
     Store {

@@ -1,6 +1,7 @@
 //! The store's operations on real files.
 
 mod items;
+mod opening;
 
 use std::path::PathBuf;
 
