@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rusqlite::ErrorCode;
+
 /// Why an operation of the store did not happen. Nothing of it is on disk then.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -39,6 +41,34 @@ pub enum StoreError {
     /// The store is shut down.
     #[error("the store is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// Whether what it meets is the fault of the rows at hand, so that it would be met again and again; otherwise it is the
+    /// disk's or the system's, and the next try may go well.
+    pub(crate) fn is_of_one_row(&self) -> bool {
+        match self {
+            Self::Row { .. } | Self::Sealed { .. } => true,
+            Self::RolledBack | Self::Overloaded | Self::Closed => false,
+            Self::Sqlite(error) => !matches!(
+                error.sqlite_error_code(),
+                Some(
+                    ErrorCode::DiskFull
+                        | ErrorCode::SystemIoFailure
+                        | ErrorCode::OutOfMemory
+                        | ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                        | ErrorCode::OperationInterrupted
+                        | ErrorCode::OperationAborted
+                        | ErrorCode::ReadOnly
+                        | ErrorCode::CannotOpen
+                        | ErrorCode::PermissionDenied
+                        | ErrorCode::FileLockingProtocolFailed
+                        | ErrorCode::NoLargeFileSupport
+                )
+            ),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {

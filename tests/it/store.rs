@@ -1,14 +1,18 @@
 //! The store's operations on real files.
 
+mod inbox;
 mod items;
 mod opening;
+mod outbox;
 
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
-use relinkd::domain::ids::ItemId;
-use relinkd::store::Store;
+use relinkd::domain::ids::{ItemId, UserId};
+use relinkd::domain::policy::Policy;
+use relinkd::engine::apply::rule;
 use relinkd::store::seal::Sealer;
+use relinkd::store::{NewItem, Registered, Store};
 
 /// The data key of the tests.
 pub const KEY: [u8; 32] = *b"canary-data-key-0123456789abcdef";
@@ -39,4 +43,16 @@ impl Place {
     pub fn open(&self, now: Timestamp) -> Store {
         Store::open(&self.path(), Sealer::new(&KEY, &[]), now).expect("it opens")
     }
+}
+
+/// Registers an Item with a token of its own.
+pub async fn register(store: &Store, item: &str, user: &str, now: Timestamp) -> Registered {
+    let new = NewItem {
+        id: item_id(item),
+        user: UserId::parse(user).expect("an id"),
+        access_token: format!("access-sandbox-{item}"),
+        institution: None,
+        country_codes: None,
+    };
+    store.register(new, rule(&Policy::default(), now)).await.expect("it is registered")
 }
