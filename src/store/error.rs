@@ -35,6 +35,9 @@ pub enum StoreError {
     /// Another operation of the same commit met a full disk or an I/O error, and SQLite took everything back.
     #[error("sqlite rolled the whole transaction back")]
     RolledBack,
+    /// What was erased is still in the write-ahead log: somebody reads the file, so the log cannot be emptied.
+    #[error("the write-ahead log cannot be emptied while another program reads the file; ask again")]
+    LogInUse,
     /// More writes wait than the queue holds.
     #[error("the writer's queue is full")]
     Overloaded,
@@ -49,7 +52,7 @@ impl StoreError {
     pub(crate) fn is_of_one_row(&self) -> bool {
         match self {
             Self::Row { .. } | Self::Sealed { .. } => true,
-            Self::RolledBack | Self::Overloaded | Self::Closed => false,
+            Self::RolledBack | Self::LogInUse | Self::Overloaded | Self::Closed => false,
             Self::Sqlite(error) => !matches!(
                 error.sqlite_error_code(),
                 Some(

@@ -427,7 +427,7 @@ impl Store {
     /// log. Says whether there was such a user.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// [`StoreError::LogInUse`] if the rows are empty and the log is not: ask again. What SQLite says.
     pub async fn erase_user(&self, id: UserId, rule: Rule) -> Result<bool> {
         let operation = move |connection: &Connection| {
             if !users::erase(connection, &id, rule.now)? {
@@ -441,9 +441,8 @@ impl Store {
             Ok(true)
         };
         let erased = self.threads.write(operation).await?;
-        if erased {
-            self.threads.empty_log().await?;
-        }
+        // Also if it was erased before: that time the log may have been in use.
+        self.threads.empty_log().await?;
         Ok(erased)
     }
 

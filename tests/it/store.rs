@@ -2,8 +2,10 @@
 
 mod inbox;
 mod items;
+mod letters;
 mod opening;
 mod outbox;
+mod secrets;
 
 use std::path::PathBuf;
 
