@@ -107,7 +107,7 @@ impl Store {
     /// Applies what webhooks mean, each in a savepoint of its own: one that fails is noted and does not stop the others.
     ///
     /// # Errors
-    /// What the commit says: then none of them is settled.
+    /// A full disk, an I/O error, what the commit says: then none of them is settled.
     pub async fn settle_webhooks(&self, verdicts: Vec<Verdict>, rule: Arc<Rule>) -> Result<Vec<Told>> {
         let inner = Arc::clone(&self.inner);
         let operation = move |connection: &Connection| {
@@ -120,6 +120,8 @@ impl Store {
                 });
                 match applied {
                     Ok(news) => told.extend(news),
+                    // Not the webhook's fault: none is settled, and all are read again.
+                    Err(error) if connection.is_autocommit() || !error.is_of_one_row() => return Err(error),
                     Err(error) => {
                         tracing::error!(webhook = verdict.id, "webhook {} is not applied: {error}", verdict.id);
                         inbox::settle(connection, verdict, None, "noted", Some(&error.to_string()), rule.now)?;
@@ -446,7 +448,7 @@ impl Store {
     /// log. Says whether there was such a user.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// [`StoreError::LogInUse`] if the rows are empty and the log is not: ask again. What SQLite says.
     pub async fn erase_user(&self, id: UserId, rule: Rule) -> Result<bool> {
         let operation = move |connection: &Connection| {
             if !users::erase(connection, &id, rule.now)? {
@@ -460,9 +462,8 @@ impl Store {
             Ok(true)
         };
         let erased = self.threads.write(operation).await?;
-        if erased {
-            self.threads.empty_log().await?;
-        }
+        // Also if it was erased before: that time the log may have been in use.
+        self.threads.empty_log().await?;
         Ok(erased)
     }
 
