@@ -2,8 +2,11 @@
 
 mod client;
 mod contract;
+
+mod harness;
 mod key;
 mod loopback;
 mod openapi;
 mod signature;
+mod stories;
 mod webhook;
