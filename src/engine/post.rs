@@ -126,7 +126,7 @@ impl Engine {
             {
                 let why = format!("Plaid cannot be asked whether it is still so: {why}");
                 self.note(&line.item, &letter, &why).await?;
-                let until = again_at.max(self.after(super::observe::RETRY_FIRST));
+                let until = again_at.max(self.after(self.patience(&letter)));
                 return Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }));
             }
         }
@@ -244,6 +244,13 @@ impl Engine {
         tracing::warn!(letter = %letter.id, %item, "letter {} waits: {why}", letter.id);
         let event = crate::domain::event::Event::LetterWaits { letter: letter.id, why: why.to_owned() };
         self.step(item, vec![event], &format!("letter {}", letter.id)).await.map(drop)
+    }
+
+    /// How long a letter waits before Plaid is asked about it again: as long as it has waited already, within the limits of
+    /// all questions. So the waits double, and nobody has to count.
+    fn patience(&self, letter: &ClaimedLetter) -> SignedDuration {
+        let waited = self.clock.now().duration_since(letter.composed_at);
+        waited.clamp(super::observe::RETRY_FIRST, super::observe::RETRY_MOST)
     }
 
     fn after(&self, wait: SignedDuration) -> Timestamp {

@@ -1,6 +1,6 @@
 //! Nobody is written to who cannot do anything, does not want it, or cannot be reached; and what waits, leaves later.
 
-use relinkd::demo::plaid::Act;
+use relinkd::demo::plaid::{Act, Answer, Fault};
 
 use super::{one_item, one_item_in};
 use crate::harness::mail_server::{MailServer, Mood};
@@ -139,6 +139,48 @@ async fn a_snoozed_item_speaks_when_the_pause_is_over() {
     world.after(days(9)).await;
     assert!(world.letters().is_empty());
     world.after(days(2)).await;
+    assert_eq!(world.letters().len(), 1);
+    world.end().await;
+}
+#[tokio::test]
+async fn a_letter_waits_while_plaid_cannot_be_asked_and_says_so() {
+    let (world, item) = one_item().await;
+    world.breaks(&item).await;
+    world.plaid.fault(Fault::at(
+        "/item/get",
+        Answer::Raw { status: 502, body: "<html>bad gateway</html>".to_owned(), media_type: "text/html".to_owned() },
+    ));
+    world.after(hours(3)).await;
+    assert!(world.letters().is_empty(), "nobody knows whether it is still so");
+    let waits = world.events(&item).await.iter().filter(|name| *name == "letter_waits").count();
+    assert!((1..=40).contains(&waits), "said, and not at each breath: {waits} times");
+    world.plaid.clear_faults();
+    world.after(minutes(20)).await;
+    assert_eq!(world.letters().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn one_click_stops_at_once_and_also_what_is_composed() {
+    let (world, item) = one_item().await;
+    world.breaks(&item).await;
+    world.after(minutes(31)).await;
+    let letter = world.only_letter();
+    world.plaid.fault(Fault::at(
+        "/item/get",
+        Answer::Limited { error_code: "ITEM_GET_LIMIT".to_owned(), retry_after_secs: None },
+    ));
+    world.after(days(3)).await;
+    assert_eq!(world.statuses().await, ["accepted", "deferred"], "the second is composed and waits for Plaid");
+    world.one_click_stop(&letter).await;
+    world.plaid.clear_faults();
+    world.after(days(7)).await;
+    assert_eq!(world.letters().len(), 1);
+    assert_eq!(world.statuses().await, ["accepted", "withheld"]);
+    let (_, user) = world.get("/v1/users/user-1").await;
+    assert!(user["stopped_at"].is_string(), "{user}");
+    assert_eq!(world.press(&letter, &item).await, "works", "the link still repairs");
+    world.after(days(60)).await;
     assert_eq!(world.letters().len(), 1);
     world.end().await;
 }
