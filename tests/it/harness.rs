@@ -27,8 +27,9 @@ use tokio::runtime::Runtime;
 
 pub use repair::Pressed;
 
-/// How long a daemon may take until it is quiet. Two cores that others use too: much, but never for ever.
-const QUIET_WITHIN: Duration = Duration::from_secs(30);
+/// How long a daemon may take until it is quiet: much, for machines with little, but less than its longest sleep. A wake-up
+/// that somebody forgot is found so.
+const QUIET_WITHIN: Duration = Duration::from_secs(25);
 
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_millis(4);
