@@ -33,9 +33,6 @@ const RETRY_MOST: SignedDuration = SignedDuration::from_hours(4);
 /// ... until this long after the letter was composed.
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(5 * 24);
 
-/// The first wait for Plaid's word; later half of what the letter has waited so far.
-const ASK_AGAIN_FIRST: SignedDuration = SignedDuration::from_secs(10);
-
 /// A letter whose body went out without a reply is sent once more, after this.
 const UNCERTAIN_RETRY: SignedDuration = SignedDuration::from_mins(5);
 
@@ -257,7 +254,9 @@ impl Engine {
             let event = Event::LetterWaits { letter: letter.id, why: why.clone() };
             self.step(item, vec![event], &format!("letter {}", letter.id)).await?;
         }
-        let until = again_at.max(self.after((waited / 2).clamp(ASK_AGAIN_FIRST, super::observe::RETRY_MOST)));
+        // As long as it has waited already, within the limits of all questions: the waits double, and nobody counts.
+        let patience = waited.clamp(super::observe::RETRY_FIRST, super::observe::RETRY_MOST);
+        let until = again_at.max(self.after(patience));
         Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }))
     }
 
