@@ -45,7 +45,7 @@ async fn two_wishes_are_one_row_and_the_earlier_moment_wins() {
     let store = calm(&place).await;
     // Not before a minute after the last answer.
     step(&store, 10, Event::Suspected).await;
-    assert_eq!(store.next_due().await.expect("it reads"), Some(at(60)));
+    assert_eq!(store.agenda().await.expect("it reads").next(), Some(at(60)));
     step(&store, 11, Event::Suspected).await;
     assert_eq!(claim(&store, 59).await, []);
     step(&store, 20, broken()).await;
@@ -87,7 +87,7 @@ async fn a_failed_effect_comes_back_when_it_said_and_counts_its_attempts() {
         let settlement = Settlement::Retry { at: at(due + 10), why: "Plaid is away".to_owned() };
         store.settle_effect(claimed, settlement, rule(&Policy::default(), at(due))).await.expect("settled");
     }
-    assert_eq!(store.next_due().await.expect("it reads"), Some(at(130)));
+    assert_eq!(store.agenda().await.expect("it reads").next(), Some(at(130)));
 }
 
 #[tokio::test]
