@@ -4,7 +4,6 @@
 //! conditions; Plaid's answer to a question closes them. Where the order of things matters, the newer question decides.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use super::effect::{Effect, Notice};
 use super::event::{Event, Fault, Health, Mention, Observation, Topic};
@@ -14,57 +13,10 @@ use super::item::{
     Removed, Revocation, Token,
 };
 use super::policy::{CLAIM_ASKS, EXPIRY_HORIZON, FLAP, NEW_ACCOUNTS_LAPSE, Policy, REASK, SESSION_ASK, SUSPECT_GAP};
+use super::step::{Closed, Outcome, Step};
 
 /// How long after a deadline passed without an answer that settles it to ask again.
 const PASSED_DEADLINE_ASK: SignedDuration = SignedDuration::from_hours(6);
-
-/// What follows from an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub struct Step {
-    /// The Item as it is now.
-    pub item: Item,
-    /// What is to be done.
-    pub effects: Vec<Effect>,
-    /// The episodes that ended.
-    pub closed: Vec<Closed>,
-}
-
-/// An episode that ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Closed {
-    /// Of which condition.
-    pub kind: Kind,
-    /// Its number within the Item.
-    pub number: u32,
-    /// How it ended.
-    pub outcome: Outcome,
-}
-
-/// How an episode ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Update mode was said to have worked, and Plaid confirmed it.
-    Repaired,
-    /// It works, and nobody said why: repaired elsewhere, or healed by itself.
-    Healed,
-    /// Nobody acted on it in time, and it no longer matters.
-    Lapsed,
-    /// Something more urgent took its place.
-    Overtaken,
-    /// The Item is gone.
-    Removed,
-}
-
-/// Every outcome with the name that the outside uses.
-pub const OUTCOMES: [(Outcome, &str); 5] = [
-    (Outcome::Repaired, "repaired"),
-    (Outcome::Healed, "healed"),
-    (Outcome::Lapsed, "lapsed"),
-    (Outcome::Overtaken, "overtaken"),
-    (Outcome::Removed, "removed"),
-];
 
 /// What follows from an event for an Item.
 pub fn transition(item: &Item, event: &Event, now: Timestamp, policy: &Policy) -> Step {

@@ -8,7 +8,7 @@ use crate::domain::ids::{Institution, ItemId};
 use crate::domain::item::{
     Arrival, Break, Claim, Deadline, Episode, Expiry, Impaired, Item, Kind, Login, Removed, Revocation,
 };
-use crate::domain::transition::Closed;
+use crate::domain::step::Closed;
 use jiff::Timestamp;
 
 /// An Item as the domain knows it.

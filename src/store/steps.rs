@@ -11,7 +11,7 @@ use crate::domain::effect::{Effect, Notice};
 use crate::domain::event::Event;
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Item, Kind, State};
-use crate::domain::transition::Step;
+use crate::domain::step::Step;
 
 /// What follows from an event for an Item.
 pub type Decide = dyn Fn(&Item, &Event) -> Decision + Send + Sync;

@@ -8,7 +8,8 @@ use relinkd::domain::effect::{Effect, Notice};
 use relinkd::domain::event::{Event, Health, Observation, Topic};
 use relinkd::domain::item::{ExpiryReason, Item, Kind, Login, Token};
 use relinkd::domain::policy::{FLAP, NEW_ACCOUNTS_LAPSE, Policy};
-use relinkd::domain::transition::{Outcome, Step, transition};
+use relinkd::domain::step::{Outcome, Step};
+use relinkd::domain::transition::transition;
 
 use super::core_support::{asks, composed, user};
 

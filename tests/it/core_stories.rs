@@ -6,7 +6,7 @@ use relinkd::domain::effect::Notice;
 use relinkd::domain::event::{Event, Health, Mention, Topic};
 use relinkd::domain::ids::LetterId;
 use relinkd::domain::item::{Deadline, ExpiryReason, Item, Kind, State};
-use relinkd::domain::transition::Outcome;
+use relinkd::domain::step::Outcome;
 use uuid::Uuid;
 
 use super::core_support::{

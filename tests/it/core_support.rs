@@ -10,7 +10,8 @@ use relinkd::domain::event::{Event, Fault, Health, Observation};
 use relinkd::domain::ids::{ItemId, UserId};
 use relinkd::domain::item::{Cure, Item, Token};
 use relinkd::domain::policy::Policy;
-use relinkd::domain::transition::{Step, transition};
+use relinkd::domain::step::Step;
+use relinkd::domain::transition::transition;
 use relinkd::domain::window::SendWindow;
 
 /// A Monday, 09:00 in UTC.
