@@ -2,6 +2,7 @@
 
 mod client;
 mod contract;
+mod examples;
 
 mod harness;
 mod key;
