@@ -65,7 +65,7 @@ Try this:
   1. Open the mailbox, open a letter, press its button, and repair the bank on the page that opens.
   2. Look at the API: the Item is healthy, and the mailbox has \"it works again\". No more letters come.
   3. Break all three banks of user-4: one letter. Stop the letters at its foot: none.
-  4. Let three days pass: curl -X POST {plaid}/demo/skip/3d
+  4. Let three days pass, with the button on Plaid's page: the reminders of what is still broken.
 Ctrl-C ends it.
 ",
         plaid = demo.plaid.url(),

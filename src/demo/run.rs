@@ -82,9 +82,14 @@ impl Demo {
         let folder = tempfile::Builder::new().prefix("relinkd-demo-").tempdir().context("no temporary folder")?;
         let time = clock.clone();
         let now: plaid::Clock = Arc::new(move || time.now());
-        let plaid =
-            FakePlaid::start(plaid::Options { address: addresses.plaid, ..plaid::Options::new(Arc::clone(&now)) })
-                .with_context(|| format!("{} cannot be listened on: try --port", addresses.plaid))?;
+        let moved = clock.clone();
+        let options = plaid::Options {
+            address: addresses.plaid,
+            skip: Some(Arc::new(move |by| moved.advance(by))),
+            ..plaid::Options::new(Arc::clone(&now))
+        };
+        let plaid = FakePlaid::start(options)
+            .with_context(|| format!("{} cannot be listened on: try --port", addresses.plaid))?;
         let mailbox = Mailbox::start(mailbox::Options { web_address: addresses.mailbox, ..mailbox::Options::new(now) })
             .with_context(|| format!("{} cannot be listened on: try --port", addresses.mailbox))?;
         // The public address stands in the letters' links, so it is fixed before the daemon has bound it.

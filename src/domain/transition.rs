@@ -144,7 +144,14 @@ impl Draft {
         self.effects.push(Effect::Tell(notice));
     }
 
+    /// Asks Plaid; two reasons to ask are one question, at the earlier moment.
     fn observe(&mut self, not_before: Timestamp) {
+        for effect in &mut self.effects {
+            if let Effect::Observe { not_before: planned } = effect {
+                *planned = not_before.min(*planned);
+                return;
+            }
+        }
         self.effects.push(Effect::Observe { not_before });
     }
 
@@ -323,10 +330,15 @@ impl Draft {
             None => {}
         }
         self.item.observed_at = Some(answer.asked_at);
-        if let Some(institution) = &answer.institution {
-            self.item.institution = Some(institution.clone());
+        if let Some(bank) = &answer.institution {
+            // An answer without the name does not take away the one that the application gave.
+            let known = self.item.institution.take().filter(|known| known.id == bank.id).and_then(|known| known.name);
+            self.item.institution = Some(Institution { id: bank.id.clone(), name: bank.name.clone().or(known) });
         }
         self.hear(answer);
+        if self.item.removed.is_some() {
+            return;
+        }
         self.item.consent_expires_at = answer.consent_expires_at;
         if self.item.claim.is_some_and(|claim| answer.asked_at < claim.at) {
             self.observe(self.now);

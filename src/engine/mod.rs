@@ -6,6 +6,7 @@
 //! Whoever may call: `web` (a webhook came, a button was pressed), `cli` and `demo` (start and stop).
 
 pub mod apply;
+mod banks;
 pub mod clock;
 mod compose;
 mod dispatch;
@@ -57,6 +58,7 @@ pub struct Parts {
     pub tasks: TaskTracker,
     /// Cancelled when relinkd is to stop.
     pub stop: CancellationToken,
+    banks: banks::Banks,
     templates: Templates,
     mail_server: smtp::Server,
     plaid_calls: Semaphore,
@@ -104,6 +106,7 @@ impl Engine {
         let keys = Keys::new(store.verification_keys().await?, clock.now());
         let mail_server = post::server(&config)?;
         Ok(Self(Arc::new(Parts {
+            banks: banks::Banks::default(),
             templates: Templates::built_in()?,
             mail_server,
             plaid,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Engine;
 use crate::store::StoreError;
@@ -21,13 +21,9 @@ pub async fn run(engine: Engine) {
     while !engine.stop.is_cancelled() {
         // Registered before looking, or a wake-up between looking and sleeping would be lost.
         let woken = engine.wake.notified();
-        let next = match round(&engine).await {
-            Ok(true) => continue,
-            Ok(false) => engine.store.next_due().await,
-            Err(error) => Err(error),
-        };
-        match next {
-            Ok(next) => {
+        match round(&engine).await {
+            Ok(Left::More) => {}
+            Ok(Left::Until(next)) => {
                 // What is due and was not begun found no place: whoever gives one back wakes us, so do not spin meanwhile.
                 let next = next.map(|next| next.max(engine.clock.now() + BREATH));
                 tokio::select! {
@@ -47,14 +43,35 @@ pub async fn run(engine: Engine) {
     }
 }
 
-/// Does what is due. Says whether more is.
-async fn round(engine: &Engine) -> Result<bool, StoreError> {
+/// What a round left.
+enum Left {
+    /// More is due now.
+    More,
+    /// Nothing is due before then.
+    Until(Option<Timestamp>),
+}
+
+/// Does what is due. One look tells what that is, so that a round with nothing due writes nothing.
+async fn round(engine: &Engine) -> Result<Left, StoreError> {
     let mut more = engine.ingest().await?;
-    let (ticked, told) = engine.store.tick(TICKS, engine.rule()).await?;
-    super::apply::tell(&told);
-    more |= ticked == TICKS as usize;
-    more |= engine.compose_due().await?;
-    engine.dispatch().await?;
-    engine.post_due().await?;
-    Ok(more)
+    let (agenda, now) = (engine.store.agenda().await?, engine.clock.now());
+    let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+    if is_due(agenda.items) {
+        let (ticked, told) = engine.store.tick(TICKS, engine.rule()).await?;
+        super::apply::tell(&told);
+        more |= ticked == TICKS as usize;
+    }
+    if is_due(agenda.users) {
+        more |= engine.compose_due().await?;
+    }
+    if is_due(agenda.effects) {
+        engine.dispatch().await?;
+    }
+    if is_due(agenda.letters) {
+        engine.post_due().await?;
+    }
+    // What was done may have made something else due.
+    let done = is_due(agenda.items) || is_due(agenda.users);
+    let next = if done { engine.store.agenda().await?.next() } else { agenda.next() };
+    Ok(if more { Left::More } else { Left::Until(next) })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::error::{OpenError, StoreError};
 use super::migrations::{self, Found};
@@ -28,15 +28,18 @@ pub(crate) fn open(path: &Path, sealer: &Sealer, now: Timestamp) -> Result<Opene
     let lock = lock(path)?;
     let store = |error: StoreError| OpenError::Store { path: path.display().to_string(), error };
     private_file(path)?;
+    let found = look(path).map_err(store)?;
+    match found {
+        Found::Empty | Found::Current => {}
+        Found::Newer(found) => {
+            return Err(OpenError::Newer { path: path.display().to_string(), found, known: migrations::VERSION });
+        }
+        Found::Foreign => return Err(OpenError::Foreign { path: path.display().to_string() }),
+    }
     let connection = Connection::open(path).map_err(|error| store(error.into()))?;
     settle_down(&connection).map_err(store)?;
-    match migrations::look(&connection).map_err(store)? {
-        Found::Empty => migrations::create(&connection).map_err(store)?,
-        Found::Current => {}
-        Found::Foreign(found) => {
-            let path = path.display().to_string();
-            return Err(OpenError::Newer { path, found, known: migrations::VERSION });
-        }
+    if found == Found::Empty {
+        migrations::create(&connection).map_err(store)?;
     }
     if !opens(&connection, sealer).map_err(store)? {
         return Err(OpenError::WrongKey { path: path.display().to_string() });
@@ -69,6 +72,13 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 fn private_file(path: &Path) -> Result<(), OpenError> {
     let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
     made.map(drop).map_err(|error| OpenError::File { path: path.display().to_string(), error })
+}
+
+/// What the file is. Asked by a connection that cannot write: setting the journal's mode would change another program's
+/// file, and closing the last connection that can write would put a newer store's log into it.
+fn look(path: &Path) -> Result<Found, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    migrations::look(&Connection::open_with_flags(path, flags)?)
 }
 
 fn settle_down(connection: &Connection) -> Result<(), StoreError> {

@@ -107,7 +107,7 @@ impl Store {
     /// Applies what webhooks mean, each in a savepoint of its own: one that fails is noted and does not stop the others.
     ///
     /// # Errors
-    /// What the commit says: then none of them is settled.
+    /// A full disk, an I/O error, what the commit says: then none of them is settled.
     pub async fn settle_webhooks(&self, verdicts: Vec<Verdict>, rule: Arc<Rule>) -> Result<Vec<Told>> {
         let inner = Arc::clone(&self.inner);
         let operation = move |connection: &Connection| {
@@ -120,6 +120,8 @@ impl Store {
                 });
                 match applied {
                     Ok(news) => told.extend(news),
+                    // Not the webhook's fault: none is settled, and all are read again.
+                    Err(error) if connection.is_autocommit() || !error.is_of_one_row() => return Err(error),
                     Err(error) => {
                         tracing::error!(webhook = verdict.id, "webhook {} is not applied: {error}", verdict.id);
                         inbox::settle(connection, verdict, None, "noted", Some(&error.to_string()), rule.now)?;
@@ -372,24 +374,45 @@ impl Store {
         self.threads.write(operation).await
     }
 
-    /// The earliest moment at which something is due: an Item, a user, an effect or a letter.
+    /// When what is due next, of each kind. One look, so that a round that finds nothing due writes nothing.
     ///
     /// # Errors
     /// What SQLite says.
-    pub async fn next_due(&self) -> Result<Option<Timestamp>> {
-        let next = |connection: &Connection| {
-            let first = |sql: &str| -> Result<Option<i64>> {
-                Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    pub async fn agenda(&self) -> Result<Agenda> {
+        let look = |connection: &Connection| {
+            let first = |sql: &str| -> Result<Option<Timestamp>> {
+                let at: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+                Ok(at.and_then(|at| Timestamp::from_millisecond(at).ok()))
             };
-            let candidates = [
-                first("select min(due_at) from items where due_at is not null")?,
-                first("select min(due_at) from users where due_at is not null")?,
-                first("select min(due_at) from outbox where lease is null")?,
-                letters::next_due(connection)?,
-            ];
-            Ok(candidates.into_iter().flatten().min().and_then(|at| Timestamp::from_millisecond(at).ok()))
+            Ok(Agenda {
+                items: first("select min(due_at) from items where due_at is not null")?,
+                users: first("select min(due_at) from users where due_at is not null")?,
+                effects: first("select min(due_at) from outbox where lease is null")?,
+                letters: first("select min(due_at) from letters where due_at is not null")?,
+            })
         };
-        self.threads.read(next).await
+        self.threads.read(look).await
+    }
+}
+
+/// When what is due next, of each kind; nothing where nothing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Agenda {
+    /// An Item is to be ticked.
+    pub items: Option<Timestamp>,
+    /// A user is to be looked at.
+    pub users: Option<Timestamp>,
+    /// An effect is to be carried out.
+    pub effects: Option<Timestamp>,
+    /// A letter is to be sent.
+    pub letters: Option<Timestamp>,
+}
+
+impl Agenda {
+    /// The earliest of all.
+    #[must_use]
+    pub fn next(&self) -> Option<Timestamp> {
+        [self.items, self.users, self.effects, self.letters].into_iter().flatten().min()
     }
 }
 
@@ -425,7 +448,7 @@ impl Store {
     /// log. Says whether there was such a user.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// [`StoreError::LogInUse`] if the rows are empty and the log is not: ask again. What SQLite says.
     pub async fn erase_user(&self, id: UserId, rule: Rule) -> Result<bool> {
         let operation = move |connection: &Connection| {
             if !users::erase(connection, &id, rule.now)? {
@@ -439,9 +462,8 @@ impl Store {
             Ok(true)
         };
         let erased = self.threads.write(operation).await?;
-        if erased {
-            self.threads.empty_log().await?;
-        }
+        // Also if it was erased before: that time the log may have been in use.
+        self.threads.empty_log().await?;
         Ok(erased)
     }
 

@@ -77,6 +77,9 @@ pub(crate) fn take(
     }
     if step.item != *item || !step.closed.is_empty() {
         items::save(connection, item, &step.item, &step.closed, rule.now)?;
+    } else if matches!(event, Event::Tick) {
+        // It asks Plaid and changes nothing until the answer comes: without this, the next round would tick again.
+        reschedule(connection, item, rule.now)?;
     }
     append(connection, item, &step, event, cause, rule.now)?;
     for effect in &step.effects {

@@ -2,12 +2,21 @@
 
 mod client;
 mod contract;
+mod core_exhaustive;
+mod core_invariants;
+mod core_stories;
+mod core_support;
+mod core_wakeups;
 mod examples;
-
 mod harness;
 mod key;
+mod kill;
+mod layering;
 mod loopback;
 mod openapi;
+mod process;
 mod signature;
+mod small_plaid;
+mod store;
 mod stories;
 mod webhook;

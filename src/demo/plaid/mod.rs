@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::post;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +49,9 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 /// Where the fake Plaid gets its time from. Tests move it.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
+/// Moves the clock on, for everybody who has the same one.
+pub type Skip = Arc<dyn Fn(SignedDuration) + Send + Sync>;
+
 /// How a fake Plaid is to be.
 #[derive(Clone)]
 pub struct Options {
@@ -62,6 +65,8 @@ pub struct Options {
     pub secret: SecretString,
     /// Its time.
     pub clock: Clock,
+    /// Moves that time on; without it the stage page has no buttons for it.
+    pub skip: Option<Skip>,
     /// Ids and tokens follow from it: the same seed and the same acts make the same ids.
     pub seed: u64,
     /// The delays between tries of a webhook that was not answered 200; none means one try. See [`PLAID_RETRIES`].
@@ -82,6 +87,7 @@ impl Options {
             client_id: "demo-client".to_owned(),
             secret: SecretString::from("demo-secret"),
             clock,
+            skip: None,
             seed: 1,
             retries: Vec::new(),
             update_mode_results: true,

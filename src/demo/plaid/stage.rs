@@ -19,6 +19,7 @@ use super::webhooks::{Delivery, SignOptions};
 use super::world::{State, World};
 use super::{ControlError, FakePlaid};
 use crate::demo::serve::{self, Frames};
+use crate::domain::ladder::{RUNG_MAX, parse_duration};
 
 /// How many webhooks and how many calls the page shows.
 const ROWS_SHOWN: usize = 40;
@@ -34,6 +35,7 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/demo/items", post(post_item))
         .route("/demo/items/{id}/act", post(post_act))
         .route("/demo/webhooks", post(post_webhook))
+        .route("/demo/skip", post(post_skip))
         .route("/demo/key", post(post_key))
         .route("/demo/faults", post(post_fault))
         .route("/demo/faults/clear", post(post_clear))
@@ -49,6 +51,7 @@ async fn state_json(Shared(world): Shared<Arc<World>>) -> Json<Value> {
     let sent: Vec<Value> = state.sent.iter().rev().take(ROWS_SHOWN).map(sent_row).collect();
     Json(json!({
         "now": now,
+        "can_skip": world.options.skip.is_some(),
         "environment": world.options.environment,
         "items": items,
         "webhooks": sent,
@@ -146,6 +149,21 @@ async fn post_webhook(Shared(world): Shared<Arc<World>>, Json(request): Json<Web
     };
     let sent = plaid.send_webhook(&url, request.body, request.sign).await;
     Json(json!({ "webhook": sent_row(&sent) })).into_response()
+}
+
+/// How much time is to pass: `30m`, `3d`.
+#[derive(Deserialize)]
+struct SkipRequest {
+    time: String,
+}
+
+async fn post_skip(Shared(world): Shared<Arc<World>>, Json(request): Json<SkipRequest>) -> Response {
+    let (Some(skip), Ok(time)) = (&world.options.skip, parse_duration(&request.time)) else {
+        return StatusCode::UNPROCESSABLE_ENTITY.into_response();
+    };
+    skip(time.min(RUNG_MAX));
+    FakePlaid::of(world).pass_time().await;
+    StatusCode::NO_CONTENT.into_response()
 }
 
 async fn post_key(Shared(world): Shared<Arc<World>>, Json(_): Json<Value>) -> Response {

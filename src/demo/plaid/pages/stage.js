@@ -169,6 +169,7 @@
   function render(state) {
     now = state.now;
     write($('environment'), state.environment);
+    $('skips').hidden = !state.can_skip;
     write($('now'), `${day(now)}`);
     $('now').dateTime = now;
     state.items.forEach(show);
@@ -188,6 +189,17 @@
     arrange($('calls'), calls, 'None yet.');
     const kept = new Set([...webhooks, ...calls]);
     for (const [key, parts] of rows) if (!kept.has(parts.node)) rows.delete(key);
+  }
+
+  async function skip(time, label) {
+    await fetch('/demo/skip', {
+      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ time }),
+    });
+    write($('said'), `${label} passed.`);
+    await look();
+  }
+  for (const button of document.querySelectorAll('[data-skip]')) {
+    button.addEventListener('click', () => skip(button.dataset.skip, button.textContent));
   }
 
   async function look() {
