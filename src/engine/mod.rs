@@ -64,6 +64,7 @@ pub struct Parts {
     plaid_calls: Semaphore,
     effects_under_way: Arc<Semaphore>,
     letters_under_way: Arc<Semaphore>,
+    presses: repair::Turns,
     wake: Notify,
 }
 
@@ -119,6 +120,7 @@ impl Engine {
             plaid_calls: Semaphore::new(PLAID_CALLS_MAX),
             effects_under_way: Arc::new(Semaphore::new(dispatch::UNDER_WAY_MAX)),
             letters_under_way: Arc::new(Semaphore::new(post::CONNECTIONS_MAX)),
+            presses: repair::Turns::default(),
             wake: Notify::new(),
         })))
     }

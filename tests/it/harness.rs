@@ -318,7 +318,7 @@ impl World {
                 }
             }
         }
-        panic!("more than {APPOINTMENTS_MAX} appointments: {:?}", self.busy_at(target));
+        panic!("more than {APPOINTMENTS_MAX} appointments: {:?}", self.leftovers());
     }
 
     /// Time passes while nobody looks: the clock jumps at once. For a daemon that is down, or a machine that slept.
@@ -330,7 +330,7 @@ impl World {
     pub async fn quiet(&self) {
         let began = Instant::now();
         loop {
-            let busy = self.busy_at(self.clock.now());
+            let busy = self.busy();
             if busy.is_empty() {
                 return;
             }

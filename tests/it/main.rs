@@ -7,6 +7,7 @@ mod core_invariants;
 mod core_stories;
 mod core_support;
 mod core_wakeups;
+mod examples;
 mod harness;
 mod key;
 mod kill;

@@ -46,7 +46,16 @@ impl World {
 
     /// The button of the repair page is pressed for one Item.
     pub async fn press_button(&self, link: &str, item: &Item) -> Pressed {
-        let request = self.http.post(format!("{link}/link")).json(&json!({ "item_id": item.id }));
+        self.press_with(link, &json!({ "item_id": item.id })).await
+    }
+
+    /// The page found the token of the last press dead, and presses again.
+    pub async fn press_anew(&self, link: &str, item: &Item) -> Pressed {
+        self.press_with(link, &json!({ "item_id": item.id, "renew": true })).await
+    }
+
+    async fn press_with(&self, link: &str, body: &Value) -> Pressed {
+        let request = self.http.post(format!("{link}/link")).json(body);
         let answer = request.send().await.expect("the page answers");
         let status = answer.status();
         if status != StatusCode::OK {

@@ -6,14 +6,14 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::World;
 
-/// What keeps a daemon from being quiet.
+/// What keeps a daemon from being quiet, and from when on; 0 is now.
 const BUSY: &str = "
-    select 'inbox ' || id from inbox where status = 'new'
-    union all select 'outbox ' || key from outbox where lease is not null or due_at <= ?1
-    union all select 'letter ' || letter_id || ' ' || status from letters
-      where status in ('leased', 'data_started') or due_at <= ?1
-    union all select 'item ' || item_id from items where due_at <= ?1
-    union all select 'user ' || user_id from users where due_at <= ?1";
+    select 'inbox ' || id, 0 from inbox where status = 'new'
+    union all select 'outbox ' || key, case when lease is null then due_at else 0 end from outbox
+    union all select 'letter ' || letter_id || ' ' || status, coalesce(due_at, 0) from letters
+      where status in ('leased', 'data_started') or due_at is not null
+    union all select 'item ' || item_id, due_at from items where due_at is not null
+    union all select 'user ' || user_id, due_at from users where due_at is not null";
 
 /// What should not be there once a story is over.
 const LEFT: &str = "
@@ -35,12 +35,14 @@ impl World {
         looking
     }
 
-    /// What is due at a moment, or under way.
-    pub(super) fn busy_at(&self, now: Timestamp) -> Vec<String> {
+    /// What is due or under way. The clock is read after the store: what was due when it was written is seen.
+    pub(super) fn busy(&self) -> Vec<String> {
         let store = self.look();
         let mut statement = store.prepare(BUSY).expect("the schema");
-        let rows = statement.query_map([now.as_millisecond()], |row| row.get(0)).expect("rows");
-        rows.collect::<Result<_, _>>().expect("texts")
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+        let all: Vec<(String, i64)> = rows.collect::<Result<_, _>>().expect("a text and a time");
+        let now = self.clock.now().as_millisecond();
+        all.into_iter().filter(|(_, due_at)| *due_at <= now).map(|(what, _)| what).collect()
     }
 
     pub(super) fn leftovers(&self) -> Vec<String> {
