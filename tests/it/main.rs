@@ -7,6 +7,7 @@ mod kill;
 mod loopback;
 mod openapi;
 mod process;
+mod receive;
 mod signature;
 mod small_plaid;
 mod store;
