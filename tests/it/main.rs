@@ -15,6 +15,7 @@ mod layering;
 mod loopback;
 mod openapi;
 mod process;
+mod receive;
 mod signature;
 mod small_plaid;
 mod store;

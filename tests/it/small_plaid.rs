@@ -63,6 +63,16 @@ impl SmallPlaid {
     pub fn breaks(&self, item: &str) {
         self.inner.broken.lock().expect("no panic").insert(item.to_owned());
     }
+
+    /// How often it was asked about an Item.
+    pub fn asked_about(&self, item: &str) -> usize {
+        self.inner.observed.lock().expect("no panic").get(item).copied().unwrap_or(0)
+    }
+
+    /// How often it was asked for a key.
+    pub fn key_fetches(&self) -> usize {
+        self.inner.key_fetches.load(Ordering::SeqCst)
+    }
 }
 
 async fn key(State(inner): State<Arc<Inner>>, body: String) -> Response {
