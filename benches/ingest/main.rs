@@ -9,9 +9,9 @@
 //!
 //! The load comes from a process of its own, so that the servers' CPU time is theirs. This process plays Plaid.
 //!
-//! `cargo bench --bench ingest` takes less than three minutes; `-- --quick` less than twenty seconds. It ends 1 if one
-//! answered webhook is not in the inbox. `-- --control` has to end so: there the whole path is played by the server that
-//! stores nothing.
+//! `cargo bench --bench ingest` takes less than three minutes, `-- --quick` less than twenty seconds; `-- --connections
+//! 64` looks at one number of connections. It ends 1 if one answered webhook is not in the inbox. `-- --control` has to
+//! end so: there the whole path is played by the server that stores nothing.
 
 mod child;
 mod load;
@@ -36,6 +36,8 @@ struct Plan {
     rounds: usize,
     burst: Duration,
     bare: Duration,
+    /// The numbers of connections to send over.
+    connections: Vec<usize>,
     control: bool,
 }
 
@@ -50,6 +52,7 @@ impl Plan {
             rounds: 3,
             burst: Duration::from_millis(2500),
             bare: Duration::from_millis(1000),
+            connections: CONNECTIONS.to_vec(),
             control: false,
         }
     }
@@ -61,6 +64,7 @@ impl Plan {
             rounds: 1,
             burst: Duration::from_millis(700),
             bare: Duration::from_millis(300),
+            connections: CONNECTIONS.to_vec(),
             control: false,
         }
     }
@@ -75,8 +79,12 @@ fn main() -> ExitCode {
         ["serve-verify", jwk] => servers::run_verify(jwk),
         [] => run(&Plan::full()),
         ["--quick"] => run(&Plan::quick()),
+        ["--connections", number] => number
+            .parse()
+            .context("--connections takes a number")
+            .and_then(|number| run(&Plan { connections: vec![number], rounds: 6, ..Plan::full() })),
         ["--control"] => run(&Plan { control: true, ..Plan::quick() }),
-        _ => Err(anyhow::anyhow!("usage: cargo bench --bench ingest [-- --quick | --control]")),
+        _ => Err(anyhow::anyhow!("usage: cargo bench --bench ingest [-- --quick | --control | --connections NUMBER]")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -105,7 +113,7 @@ fn run(plan: &Plan) -> anyhow::Result<()> {
     println!("{} Items, {} rounds of {} ms, in turns", plan.items, plan.rounds, plan.burst.as_millis());
 
     let mut rounds = Vec::new();
-    for connections in CONNECTIONS {
+    for &connections in &plan.connections {
         for _ in 0..plan.rounds {
             let bare = report::Bare::read(&generator.ask(&format!("bare {}", plan.bare.as_millis()))?)?;
             let verified = burst(&mut generator, &mut verify, &verify_address, connections, plan.burst)?;
