@@ -40,7 +40,11 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-pub(super) fn start(tasks: &TaskTracker, listener: TcpListener, routes: Router) -> io::Result<Listening> {
+/// Serves routes on a listener, with the limits on slow clients. The benchmark's control is served with it too.
+///
+/// # Errors
+/// A listener that cannot be used.
+pub fn start(tasks: &TaskTracker, listener: TcpListener, routes: Router) -> io::Result<Listening> {
     let address = listener.local_addr()?;
     let handle = Handle::new();
     let mut server =
