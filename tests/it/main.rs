@@ -16,6 +16,7 @@ mod loopback;
 mod openapi;
 mod process;
 mod receive;
+mod readme;
 mod signature;
 mod small_plaid;
 mod store;
