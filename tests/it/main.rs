@@ -7,6 +7,8 @@ mod core_invariants;
 mod core_stories;
 mod core_support;
 mod core_wakeups;
+mod core_world;
+mod core_worlds;
 mod key;
 mod loopback;
 mod openapi;
