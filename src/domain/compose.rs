@@ -239,9 +239,10 @@ pub fn is_addressable(item: &Item) -> bool {
     }
 }
 
-/// Whether letters about an Item may be written now.
+/// Whether letters about an Item may be written now. While the bank is down nobody can repair anything, and Plaid's answer
+/// says nothing about the login: the answer after it decides.
 fn addressable(item: &Item, now: Timestamp) -> Addressable {
-    if !is_addressable(item) {
+    if !is_addressable(item) || item.impaired.is_some() {
         return Addressable::Never;
     }
     match item.snoozed_until {

@@ -29,6 +29,9 @@ pub const SUSPECT_GAP: SignedDuration = SignedDuration::from_secs(60);
 /// How soon to ask again when there is evidence newer than the answer.
 pub const REASK: SignedDuration = SignedDuration::from_secs(30);
 
+/// How soon to ask again while the bank is down and a letter about the Item waits for its return.
+pub const IMPAIRED_ASK: SignedDuration = SignedDuration::from_hours(1);
+
 /// At most so many letters about one Item ...
 pub const ITEM_LETTERS_MAX: usize = 6;
 

@@ -10,9 +10,11 @@ use super::event::{Event, Fault, Health, Mention, Observation, Topic};
 use super::ids::{Institution, UserId};
 use super::item::{
     Arrival, Break, Claim, Deadline, Episode, Expiry, ExpiryReason, Impaired, Item, Kind, Login, RemovalReason,
-    Removed, Revocation, Token,
+    Removed, Revocation, State, Token,
 };
-use super::policy::{CLAIM_ASKS, EXPIRY_HORIZON, FLAP, NEW_ACCOUNTS_LAPSE, Policy, REASK, SESSION_ASK, SUSPECT_GAP};
+use super::policy::{
+    CLAIM_ASKS, EXPIRY_HORIZON, FLAP, IMPAIRED_ASK, NEW_ACCOUNTS_LAPSE, Policy, REASK, SESSION_ASK, SUSPECT_GAP,
+};
 use super::step::{Closed, Outcome, Step};
 
 /// How long after a deadline passed without an answer that settles it to ask again.
@@ -314,6 +316,9 @@ impl Draft {
             }
             Health::Impaired { code } => {
                 self.item.impaired = Some(Impaired { since: impaired_since, code: code.clone() });
+                if self.item.state() != State::Healthy || self.item.word_owed().is_some() {
+                    self.observe(after(self.now, IMPAIRED_ASK));
+                }
                 false
             }
         };

@@ -361,3 +361,20 @@ fn a_login_that_flaps_for_a_month_brings_six_letters_at_most() {
     assert!(story.now < start() + days(30));
     assert_eq!(letters.len(), 6, "{letters:?}");
 }
+
+#[test]
+fn while_the_bank_is_down_nobody_is_asked_to_repair_and_plaid_is_asked_again() {
+    let mut story = Story::of(&["item-1"]);
+    story.happens(&broken());
+    story.now += mins(40);
+    let line = Line { item: story.item().id.clone(), episode: 1, topic: reminder(Kind::LoginRequired, 0) };
+    let down = answer(story.item(), story.now, Health::Impaired { code: "INSTITUTION_DOWN".to_owned() });
+    let silent = step(story.item(), &down, story.now);
+    assert_eq!(asks(&silent), [story.now + hours(1)]);
+    assert!(!still_wanted(&line, &silent.item, &user("user-1"), story.now, any_hour()));
+    story.items[0] = silent.item;
+    assert_eq!(story.passes(hours(1)), []);
+    story.answers(Health::Broken(super::core_support::fault()));
+    let begun = mins(40) + hours(1);
+    assert_eq!(topics(&story.passes(hours(1))), [(begun + mins(10), reminder(Kind::LoginRequired, 0))]);
+}

@@ -9,6 +9,8 @@ mod core_support;
 mod core_wakeups;
 mod examples;
 mod harness;
+mod core_world;
+mod core_worlds;
 mod key;
 mod kill;
 mod layering;
