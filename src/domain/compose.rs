@@ -11,7 +11,7 @@ use super::event::Topic;
 use super::ids::{InstitutionId, ItemId, UserId};
 use super::item::{Episode, Item, Kind, Login, Token};
 use super::ladder::Standing;
-use super::policy::{ITEM_LETTERS_MAX, ITEM_LETTERS_SPAN, Policy, WORKS_AGAIN_MAX};
+use super::policy::{GATHER, ITEM_LETTERS_MAX, ITEM_LETTERS_SPAN, Policy, WORKS_AGAIN_MAX};
 use super::transition::after;
 
 /// An end user, as far as letters are concerned.
@@ -99,6 +99,8 @@ pub enum Delay {
     NotDue,
     /// The user had a letter a short time ago.
     UserGap,
+    /// Another Item's reminder is due within minutes: one letter for both.
+    Gathering,
     /// It is night where the user is.
     SendWindow,
     /// The user asked for a pause.
@@ -161,6 +163,9 @@ pub fn compose(
             return Composition::Wait { until, why: Delay::UserGap };
         }
     }
+    if let Some(until) = gathered_at(&lines, &outlooks, user, now, policy) {
+        return Composition::Wait { until, why: Delay::Gathering };
+    }
     if let Some(until) = circumstances.provider_full_until.filter(|until| *until > now) {
         return Composition::Wait { until, why: Delay::ProviderFull };
     }
@@ -172,6 +177,22 @@ pub fn compose(
             Composition::Write(lines)
         }
     }
+}
+
+/// When the reminders that are about to come due are there too, if any are and the window is open then. Each Item is waited
+/// for once at most, so the wait ends. "It works again" waits for nobody.
+fn gathered_at(
+    lines: &[Line],
+    outlooks: &[Outlook],
+    user: &User,
+    now: Timestamp,
+    policy: &Policy,
+) -> Option<Timestamp> {
+    if lines.iter().any(|line| line.topic == Topic::WorksAgain) {
+        return None;
+    }
+    let soon = outlooks.iter().filter_map(|outlook| outlook.next).filter(|next| *next <= after(now, GATHER));
+    soon.max().filter(|until| policy.send_window.opens_at(*until, &user.time_zone) == Some(*until))
 }
 
 /// Whether a line of a composed letter is still so. Asked again right before the letter leaves: it may have waited for days.

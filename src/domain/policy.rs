@@ -38,6 +38,10 @@ pub const ITEM_LETTERS_MAX: usize = 6;
 /// ... within this time.
 pub const ITEM_LETTERS_SPAN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// A reminder that comes due this soon after another is waited for: banks that break together are one letter, and the second
+/// does not stand back for a whole `user_gap`.
+pub const GATHER: SignedDuration = SignedDuration::from_mins(15);
+
 /// "It works again" is no news after this time.
 pub const WORKS_AGAIN_MAX: SignedDuration = SignedDuration::from_hours(72);
 

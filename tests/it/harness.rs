@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::process::free_address;
 pub use repair::Pressed;
 
 /// How long a daemon may take until it is quiet: much, for machines with little, but less than its longest sleep. A wake-up
@@ -124,7 +125,7 @@ impl World {
     /// The public address stands in letters, so it is chosen before the daemon listens; another test may be faster.
     async fn start_anywhere(&mut self, settings: &Settings) {
         for _ in 0..20 {
-            let (public, private) = (free_port(), free_port());
+            let (public, private) = (free_address().port(), free_address().port());
             self.public_url = format!("http://127.0.0.1:{public}");
             self.private_url = format!("http://127.0.0.1:{private}");
             self.configuration = self.written(settings, public, private);
@@ -445,11 +446,6 @@ fn until_nine(now: Timestamp) -> SignedDuration {
     let today = wall.date().to_datetime(time(9, 0, 0, 0)).to_zoned(TimeZone::UTC).expect("UTC has no gaps");
     let ahead = today.timestamp().duration_since(now);
     if ahead.is_negative() { ahead + days(1) } else { ahead }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// A bank of the stories.

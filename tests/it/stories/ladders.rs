@@ -240,3 +240,18 @@ async fn the_operators_ladder_counts() {
     assert_eq!(world.letters().len(), 2);
     world.end().await;
 }
+#[tokio::test]
+async fn banks_that_break_minutes_apart_are_one_letter() {
+    let world = World::new().await;
+    world.user("user-1").await;
+    for name in ["First Bank", "Second Bank", "Third Bank"] {
+        let item = world.item("user-1", bank(name)).await;
+        world.breaks(&item).await;
+        world.after(minutes(4)).await;
+    }
+    world.after(days(2)).await;
+    let letter = world.only_letter();
+    let text = letter.text.as_deref().expect("a text");
+    assert!(["First Bank", "Second Bank", "Third Bank"].iter().all(|name| text.contains(name)), "{text}");
+    world.end().await;
+}
