@@ -205,7 +205,7 @@ fn a_word_that_is_on_its_way_is_not_sent_to_somebody_who_withdrew() {
     story.answers(Health::Good);
     let lines = match composed(&user("user-1"), &story.items, &story.sent, story.now) {
         Composition::Write(lines) => lines,
-        other => panic!("no letter: {other:?}"),
+        other @ (Composition::Wait { .. } | Composition::Nothing(_)) => panic!("no letter: {other:?}"),
     };
     assert!(still_wanted(&lines[0], story.item(), &user("user-1"), story.now, any_hour()));
     story.happens(&Event::Revoked { code: "USER_PERMISSION_REVOKED".to_owned() });

@@ -121,7 +121,6 @@ pub struct Person {
 #[derive(Clone, Debug)]
 pub struct Left {
     pub at: Timestamp,
-    pub composed_at: Timestamp,
     pub person: usize,
     pub lines: Vec<Line>,
     /// What each line's Item was like then.
@@ -590,14 +589,7 @@ impl World {
             items: letter.lines.iter().map(|line| line.item.clone()).collect(),
             reminder: letter.lines.iter().any(|line| line.topic != Topic::WorksAgain),
         });
-        self.left.push(Left {
-            at: now,
-            composed_at: letter.composed_at,
-            person: index,
-            lines: letter.lines.clone(),
-            about,
-            user: person.user.clone(),
-        });
+        self.left.push(Left { at: now, person: index, lines: letter.lines.clone(), about, user: person.user.clone() });
         if self.chance.percent(2) {
             self.people[index].user.reach = Reach::Suppressed;
         }

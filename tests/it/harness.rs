@@ -380,7 +380,9 @@ impl World {
         let name = |row: &Value| match &row["event"] {
             Value::String(name) => name.clone(),
             Value::Object(event) => event.keys().next().cloned().unwrap_or_default(),
-            other => panic!("an event is a text or an object: {other}"),
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) => {
+                panic!("an event is a text or an object: {other}")
+            }
         };
         self.journal(item).await.iter().map(name).collect()
     }
