@@ -103,7 +103,6 @@ pub struct Slot {
 
 struct Letter {
     lines: Vec<Line>,
-    composed_at: Timestamp,
     due_at: Timestamp,
     attempts: u32,
 }
@@ -518,7 +517,7 @@ impl World {
             }
             Composition::Write(lines) => {
                 self.mention(&lines, Event::LetterComposed);
-                self.people[index].letter = Some(Letter { lines, composed_at: now, due_at: now, attempts: 0 });
+                self.people[index].letter = Some(Letter { lines, due_at: now, attempts: 0 });
             }
         }
     }
