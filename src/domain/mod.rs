@@ -14,6 +14,7 @@ pub mod event;
 pub mod ids;
 pub mod item;
 pub mod ladder;
+pub mod plain;
 pub mod policy;
 pub mod step;
 pub mod transition;

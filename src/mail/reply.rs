@@ -123,7 +123,7 @@ impl Reply {
             }
         }
         let text = mask(&texts.join(" "), private);
-        Self { code, enhanced, text: super::plain::one_line(&text, REPLY_CHARS_MAX).unwrap_or_default() }
+        Self { code, enhanced, text: crate::domain::plain::one_line(&text, REPLY_CHARS_MAX).unwrap_or_default() }
     }
 
     /// What a 4xx means.
