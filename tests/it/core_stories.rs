@@ -378,3 +378,26 @@ fn while_the_bank_is_down_nobody_is_asked_to_repair_and_plaid_is_asked_again() {
     let begun = mins(40) + hours(1);
     assert_eq!(topics(&story.passes(hours(1))), [(begun + mins(10), reminder(Kind::LoginRequired, 0))]);
 }
+
+#[test]
+fn a_clock_that_was_set_back_neither_deafens_nor_spins() {
+    let mut story = Story::of(&["item-1"]);
+    story.happens(&Event::Registered { user: story.item().user.clone(), institution: None });
+    story.answers(Health::Good);
+    story.happens(&broken());
+    story.happens(&Event::UpdateModeFinished);
+    story.now -= days(1);
+    assert_eq!(asks(&step(story.item(), &Event::Suspected, story.now)), [story.now]);
+    let asked_at = story.now;
+    story.now += secs(1);
+    let heard = step(story.item(), &answer(story.item(), asked_at, Health::Good), story.now);
+    assert_eq!(
+        (heard.item.state(), asks(&heard)),
+        (State::Healthy, vec![]),
+        "what was noted later than now outweighs nothing"
+    );
+    story.items[0] = heard.item;
+    story.now += mins(1);
+    story.answers(Health::Broken(super::core_support::fault()));
+    assert_eq!(story.item().state(), State::LoginRequired);
+}
