@@ -261,7 +261,7 @@ impl Axes {
             self.events.len(),
             self.nows.len(),
         ];
-        assert!(lens.iter().all(|len| *len == 1 || STRIDE % (*len as u64) != 0), "the stride divides an axis");
+        assert!(lens.iter().all(|len| *len == 1 || !STRIDE.is_multiple_of(*len as u64)), "the stride divides an axis");
         lens.iter().map(|len| *len as u64).product()
     }
 

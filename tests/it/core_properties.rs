@@ -134,7 +134,9 @@ impl Model {
     /// Composes, asks again, sends what is still wanted. What is sent has to be true.
     fn writes(&mut self) {
         let user = user("user-1");
-        let Composition::Write(lines) = composed(&user, &[self.item.clone()], &self.sent, self.now) else { return };
+        let Composition::Write(lines) = composed(&user, std::slice::from_ref(&self.item), &self.sent, self.now) else {
+            return;
+        };
         let mention =
             |line: &Line| Mention { letter: LetterId(Uuid::from_u128(1)), episode: line.episode, topic: line.topic };
         for line in &lines {

@@ -203,9 +203,8 @@ fn a_word_that_is_on_its_way_is_not_sent_to_somebody_who_withdrew() {
     story.happens(&broken());
     story.passes(hours(1));
     story.answers(Health::Good);
-    let lines = match composed(&user("user-1"), &story.items, &story.sent, story.now) {
-        Composition::Write(lines) => lines,
-        other => panic!("no letter: {other:?}"),
+    let Composition::Write(lines) = composed(&user("user-1"), &story.items, &story.sent, story.now) else {
+        panic!("no letter");
     };
     assert!(still_wanted(&lines[0], story.item(), &user("user-1"), story.now, any_hour()));
     story.happens(&Event::Revoked { code: "USER_PERMISSION_REVOKED".to_owned() });
