@@ -55,7 +55,8 @@ impl Draft {
             Event::Revoked { code } => self.open_revoked(code),
             Event::AccountRevoked { .. } => self.tell(Notice::AccountRevoked),
             Event::Suspected => {
-                let calm = self.item.observed_at.map_or(now, |asked| after(asked, SUSPECT_GAP));
+                let asked = self.item.observed_at.filter(|asked| *asked <= now);
+                let calm = asked.map_or(now, |asked| after(asked, SUSPECT_GAP));
                 self.observe(calm.max(now));
             }
             Event::Observed(answer) => self.observed(answer),
@@ -107,6 +108,12 @@ impl Draft {
             }
         }
         self.effects.push(Effect::Observe { not_before });
+    }
+
+    /// Whether something that was noted at a moment is newer than an answer to a question. What was noted later than now was
+    /// noted before the clock was set back: it outweighs nothing, or no answer would be heard until the clock is there again.
+    fn is_newer(&self, noted: Timestamp, asked_at: Timestamp) -> bool {
+        noted > asked_at && noted <= self.now
     }
 
     /// The number of a new episode.
@@ -264,10 +271,11 @@ impl Draft {
     }
 
     fn observed(&mut self, answer: &Observation) {
-        if self.item.observed_at.is_some_and(|newest| answer.asked_at <= newest) {
+        let asked_at = answer.asked_at;
+        if self.item.observed_at.is_some_and(|newest| newest == asked_at || self.is_newer(newest, asked_at)) {
             return;
         }
-        if answer.asked_at < self.item.registered_at {
+        if self.is_newer(self.item.registered_at, asked_at) {
             // It was asked with the token that the present one replaced.
             self.observe(self.now);
             return;
@@ -283,7 +291,7 @@ impl Draft {
             Some(_) => self.item.token = Token::Proven,
             None => {}
         }
-        self.item.observed_at = Some(answer.asked_at);
+        self.item.observed_at = Some(asked_at);
         if let Some(bank) = &answer.institution {
             // An answer without the name does not take away the one that the application gave.
             let known = self.item.institution.take().filter(|known| known.id == bank.id).and_then(|known| known.name);
@@ -294,14 +302,14 @@ impl Draft {
             return;
         }
         self.item.consent_expires_at = answer.consent_expires_at;
-        if self.item.claim.is_some_and(|claim| answer.asked_at < claim.at) {
+        if self.item.claim.is_some_and(|claim| self.is_newer(claim.at, asked_at)) {
             self.observe(self.now);
         }
     }
 
     /// What an answer about the right Item changes.
     fn hear(&mut self, answer: &Observation) {
-        let claimed = self.item.claim.is_some_and(|claim| answer.asked_at >= claim.at);
+        let claimed = self.item.claim.is_some_and(|claim| !self.is_newer(claim.at, answer.asked_at));
         let impaired_since = self.item.impaired.take().map_or(self.now, |impaired| impaired.since);
         let confirmed = match &answer.health {
             Health::Gone => return self.remove(RemovalReason::UnknownToPlaid),
@@ -336,7 +344,7 @@ impl Draft {
     /// No error. Answers whether a claimed repair is confirmed by it.
     fn heard_good(&mut self, answer: &Observation, claimed: bool) -> bool {
         let outcome = if claimed { Outcome::Repaired } else { Outcome::Healed };
-        if self.item.broken().is_some_and(|episode| episode.what.evidence_at > answer.asked_at) {
+        if self.item.broken().is_some_and(|episode| self.is_newer(episode.what.evidence_at, answer.asked_at)) {
             self.observe(after(self.now, REASK));
             return false;
         }
@@ -346,7 +354,7 @@ impl Draft {
 
     fn heard_broken(&mut self, fault: &Fault, answer: &Observation) {
         if let Login::Mended { at, .. } = &self.item.login
-            && *at > answer.asked_at
+            && self.is_newer(*at, answer.asked_at)
         {
             self.observe(after(self.now, REASK));
             return;

@@ -23,6 +23,7 @@
 //! - **closed is exact**: the episodes that were open before and are not after.
 //! - **only letters move ladders**.
 //! - **a foreign answer changes only the token**, and **only a matching answer proves**.
+//! - What was noted later than now was noted before the clock was set back, and counts as older in all of these.
 //! - **hints ask**: each webhook about the login, a suspicion, a claim and a registration lead to a question.
 //! - **the unproven are silent**: no word about Items that are unproven, foreign, refused, removed or superseded.
 //! - **speaks_at is what compose says**: a moment now is a letter, a later one a wait until then, none is silence.
@@ -238,7 +239,7 @@ fn axes() -> Axes {
         consents: vec![None, Some(zero + days(3)), Some(zero + days(90))],
         removed: vec![false, false, false, false, false, false, true],
         events: events(),
-        nows: vec![zero, zero + mins(31), zero + days(8), zero + days(40)],
+        nows: vec![zero, zero - mins(5), zero + mins(31), zero + days(8), zero + days(40)],
     }
 }
 

@@ -60,9 +60,19 @@ impl Case<'_> {
     fn accepted(&self) -> Option<&Observation> {
         let Event::Observed(answer) = self.event else { return None };
         let ours = answer.item.as_ref().is_none_or(|item| *item == self.before.id);
-        let newest = self.before.observed_at.is_none_or(|newest| answer.asked_at > newest);
+        let newest = !self.stale(answer);
         (ours && newest && answer.asked_at >= self.before.registered_at && self.before.removed.is_none())
             .then_some(answer)
+    }
+
+    /// Whether what was noted at a moment is newer than the answer; not if the clock was set back since.
+    fn newer(&self, noted: Timestamp, answer: &Observation) -> bool {
+        noted > answer.asked_at && noted <= self.now
+    }
+
+    /// Whether the answer to a newer question is known already.
+    fn stale(&self, answer: &Observation) -> bool {
+        self.before.observed_at.is_some_and(|newest| newest == answer.asked_at || self.newer(newest, answer))
     }
 
     fn nothing_happened(&self) -> bool {
@@ -71,7 +81,7 @@ impl Case<'_> {
 
     /// Whether the answer is newer than a claim.
     fn claimed(&self, answer: &Observation) -> bool {
-        self.before.claim.is_some_and(|claim| answer.asked_at >= claim.at)
+        self.before.claim.is_some_and(|claim| !self.newer(claim.at, answer))
     }
 }
 
@@ -146,26 +156,26 @@ fn closing_needs_a_newer_answer(case: &Case<'_>) -> bool {
 
 fn an_old_answer_changes_nothing(case: &Case<'_>) -> bool {
     let Event::Observed(answer) = case.event else { return true };
-    case.before.observed_at.is_none_or(|newest| answer.asked_at > newest) || case.nothing_happened()
+    !case.stale(answer) || case.nothing_happened()
 }
 
 fn an_earlier_token_asks_again(case: &Case<'_>) -> bool {
     let Event::Observed(answer) = case.event else { return true };
-    let stale = case.before.observed_at.is_some_and(|newest| answer.asked_at <= newest);
+    let stale = case.stale(answer);
     let earlier = answer.asked_at < case.before.registered_at && case.before.removed.is_none();
     !earlier || stale || case.step.item == *case.before && asks(case.step) == [case.now]
 }
 
 fn newer_evidence_is_not_closed(case: &Case<'_>) -> bool {
     let Some(answer) = case.accepted() else { return true };
-    let newer = case.before.broken().is_some_and(|episode| episode.what.evidence_at > answer.asked_at);
+    let newer = case.before.broken().is_some_and(|episode| case.newer(episode.what.evidence_at, answer));
     !(newer && answer.health == Health::Good)
         || case.step.item.login == case.before.login && !asks(case.step).is_empty()
 }
 
 fn a_newer_mending_is_not_opened(case: &Case<'_>) -> bool {
     let Some(answer) = case.accepted() else { return true };
-    let newer = matches!(&case.before.login, Login::Mended { at, .. } if *at > answer.asked_at);
+    let newer = matches!(&case.before.login, Login::Mended { at, .. } if case.newer(*at, answer));
     !(newer && matches!(answer.health, Health::Broken(_)))
         || case.step.item.login == case.before.login && !asks(case.step).is_empty()
 }
@@ -174,8 +184,8 @@ fn an_answer_is_believed(case: &Case<'_>) -> bool {
     let Some(answer) = case.accepted() else { return true };
     let outweighed = match &case.before.login {
         Login::Sound => false,
-        Login::Broken(episode) => episode.what.evidence_at > answer.asked_at,
-        Login::Mended { at, .. } => *at > answer.asked_at,
+        Login::Broken(episode) => case.newer(episode.what.evidence_at, answer),
+        Login::Mended { at, .. } => case.newer(*at, answer),
     };
     match &answer.health {
         Health::Good => outweighed || case.step.item.broken().is_none() && case.step.item.removed.is_none(),

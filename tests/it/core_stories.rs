@@ -203,9 +203,8 @@ fn a_word_that_is_on_its_way_is_not_sent_to_somebody_who_withdrew() {
     story.happens(&broken());
     story.passes(hours(1));
     story.answers(Health::Good);
-    let lines = match composed(&user("user-1"), &story.items, &story.sent, story.now) {
-        Composition::Write(lines) => lines,
-        other @ (Composition::Wait { .. } | Composition::Nothing(_)) => panic!("no letter: {other:?}"),
+    let Composition::Write(lines) = composed(&user("user-1"), &story.items, &story.sent, story.now) else {
+        panic!("no letter");
     };
     assert!(still_wanted(&lines[0], story.item(), &user("user-1"), story.now, any_hour()));
     story.happens(&Event::Revoked { code: "USER_PERMISSION_REVOKED".to_owned() });
@@ -377,4 +376,27 @@ fn while_the_bank_is_down_nobody_is_asked_to_repair_and_plaid_is_asked_again() {
     story.answers(Health::Broken(super::core_support::fault()));
     let begun = mins(40) + hours(1);
     assert_eq!(topics(&story.passes(hours(1))), [(begun + mins(10), reminder(Kind::LoginRequired, 0))]);
+}
+
+#[test]
+fn a_clock_that_was_set_back_neither_deafens_nor_spins() {
+    let mut story = Story::of(&["item-1"]);
+    story.happens(&Event::Registered { user: story.item().user.clone(), institution: None });
+    story.answers(Health::Good);
+    story.happens(&broken());
+    story.happens(&Event::UpdateModeFinished);
+    story.now -= days(1);
+    assert_eq!(asks(&step(story.item(), &Event::Suspected, story.now)), [story.now]);
+    let asked_at = story.now;
+    story.now += secs(1);
+    let heard = step(story.item(), &answer(story.item(), asked_at, Health::Good), story.now);
+    assert_eq!(
+        (heard.item.state(), asks(&heard)),
+        (State::Healthy, vec![]),
+        "what was noted later than now outweighs nothing"
+    );
+    story.items[0] = heard.item;
+    story.now += mins(1);
+    story.answers(Health::Broken(super::core_support::fault()));
+    assert_eq!(story.item().state(), State::LoginRequired);
 }

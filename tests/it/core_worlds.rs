@@ -9,8 +9,9 @@ use relinkd::domain::event::Topic;
 use relinkd::domain::ids::ItemId;
 use relinkd::domain::item::Kind;
 
+use super::core_plaid::Turn;
 use super::core_support::{days, from_environment, hours, mins, secs};
-use super::core_world::{About, CALM, Left, ROUGH, Turn, Weather, World, id_of};
+use super::core_world::{About, CALM, Left, ROUGH, Weather, World, id_of};
 
 /// The worlds begin in winter and pass a change of clocks, in Europe, in America, and the other way round in Australia.
 fn start() -> Timestamp {

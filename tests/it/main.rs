@@ -5,6 +5,8 @@ mod client;
 mod contract;
 mod core_exhaustive;
 mod core_invariants;
+mod core_plaid;
+mod core_properties;
 mod core_stories;
 mod core_support;
 mod core_wakeups;
