@@ -97,21 +97,20 @@ impl Engine {
 
     async fn post(&self, letter: ClaimedLetter) {
         let id = letter.id;
-        let settled = async {
-            let (letter, outcome) = match self.make_ready(letter.clone()).await? {
-                Ready::Settle(outcome) => (letter, outcome),
-                Ready::Send(post) => {
-                    let outcome = self.send(&post).await;
-                    (post.letter, outcome)
-                }
-            };
-            log(&letter, &outcome);
-            self.store.settle_letter(letter, outcome, self.rule()).await
+        let (letter, outcome) = match self.make_ready(letter.clone()).await {
+            Ok(Ready::Settle(outcome)) => (letter, outcome),
+            Ok(Ready::Send(post)) => {
+                let outcome = self.send(&post).await;
+                (post.letter, outcome)
+            }
+            Err(error) => {
+                let until = self.after(if error.is_of_one_row() { RETRY_MOST } else { RETRY_FIRST });
+                (letter, LetterOutcome::Deferred { until, why: error.to_string(), attempt: false })
+            }
         };
-        match settled.await {
-            Ok(told) => tell(&told),
-            Err(error) => tracing::error!(letter = %id, "letter {id} is not settled: {error}"),
-        }
+        log(&letter, &outcome);
+        let settle = || self.store.settle_letter(letter.clone(), outcome.clone(), self.rule());
+        self.settle(&format!("letter {id}"), settle).await;
     }
 
     /// Asks Plaid about each Item of the letter, and looks whether the letter is still wanted.
@@ -260,7 +259,7 @@ impl Engine {
         Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }))
     }
 
-    fn after(&self, wait: SignedDuration) -> Timestamp {
+    pub(super) fn after(&self, wait: SignedDuration) -> Timestamp {
         self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
     }
 

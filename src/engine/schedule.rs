@@ -8,7 +8,7 @@ use super::Engine;
 use crate::store::StoreError;
 
 /// How long to rest after the store refused: a full disk does not empty itself in a hurry.
-const REST: Duration = Duration::from_secs(1);
+pub(super) const REST: Duration = Duration::from_secs(1);
 
 /// The shortest sleep, if nobody wakes us.
 const BREATH: SignedDuration = SignedDuration::from_millis(20);

@@ -49,7 +49,8 @@ pub enum StoreError {
 impl StoreError {
     /// Whether what it meets is the fault of the rows at hand, so that it would be met again and again; otherwise it is the
     /// disk's or the system's, and the next try may go well.
-    pub(crate) fn is_of_one_row(&self) -> bool {
+    #[must_use]
+    pub fn is_of_one_row(&self) -> bool {
         match self {
             Self::Row { .. } | Self::Sealed { .. } => true,
             Self::RolledBack | Self::LogInUse | Self::Overloaded | Self::Closed => false,

@@ -200,7 +200,7 @@ scope = "write"
         )
     }
 
-    fn store_path(&self) -> std::path::PathBuf {
+    pub fn store_path(&self) -> std::path::PathBuf {
         self.folder.path().join("story.db")
     }
 }

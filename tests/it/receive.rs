@@ -205,6 +205,30 @@ async fn late_and_early_webhooks_are_200_and_only_make_us_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_with_more_digits_than_are_kept_is_still_the_same_when_it_is_heard_again() {
+    let world = World::new().await;
+    world.register("item-1").await;
+    wait("it was asked", async || world.plaid.asked_about("item-1") == 1).await;
+    let ends = (world.clock.now() + SignedDuration::from_hours(8 * 24)).strftime("%Y-%m-%dT%H:%M:%S.123456Z");
+    let mut notice = webhook("PENDING_EXPIRATION", "item-1");
+    notice["consent_expiration_time"] = json!(ends.to_string());
+    *world.plaid.inner.consent_ends.lock().expect("no panic") = Some(ends.to_string());
+    assert_eq!(world.plaid_says(&notice).await, 200);
+    wait("it is applied", async || world.state("item-1").await == State::PendingExpiration).await;
+    world.clock.advance(SignedDuration::from_secs(61));
+    let mut doubt = webhook("ERROR", "item-1");
+    doubt["error"] = Value::Null;
+    assert_eq!(world.plaid_says(&doubt).await, 200);
+    let asked_at = world.clock.now();
+    let observed = async || {
+        let record = world.daemon.engine.store.item(item_id("item-1")).await.expect("it reads").expect("registered");
+        record.item.observed_at.is_some_and(|at| at >= asked_at - SignedDuration::from_secs(5))
+    };
+    wait("the answer is applied", observed).await;
+    assert_eq!(world.state("item-1").await, State::PendingExpiration, "nobody renewed it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_unknown_keys_cost_ten_questions_and_delay_nobody() {
     let world = World::new().await;
     assert_eq!(world.plaid_says_at(BODY, 0).await, 200, "the key is known");

@@ -28,6 +28,8 @@ pub struct Inner {
     pub down: AtomicBool,
     /// No call is answered before it is let go.
     pub silent: AtomicBool,
+    /// When every Item's consent ends, in Plaid's words.
+    pub consent_ends: Mutex<Option<String>>,
     /// How many keys it was asked for.
     pub key_fetches: AtomicUsize,
     observed: Mutex<HashMap<String, usize>>,
@@ -99,7 +101,7 @@ async fn item(State(inner): State<Arc<Inner>>, body: String) -> Response {
     let broken = inner.broken.lock().expect("no panic").contains(&id);
     let error = broken.then(login_required);
     let item = json!({ "item_id": id, "institution_id": "ins_1", "institution_name": "Example Bank", "webhook": "",
-        "error": error, "consent_expiration_time": null });
+        "error": error, "consent_expiration_time": *inner.consent_ends.lock().expect("no panic") });
     answer(StatusCode::OK, &json!({ "item": item, "status": null, "request_id": "r" }))
 }
 

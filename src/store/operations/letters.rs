@@ -108,6 +108,14 @@ impl Store {
         self.threads.read(move |connection| users::due(connection, now, limit)).await
     }
 
+    /// Notes when to look at a user again.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn look_again(&self, id: UserId, at: Timestamp) -> Result<()> {
+        self.threads.write(move |connection| users::look_again(connection, &id, Some(at))).await
+    }
+
     /// Composes for one user: writes a letter's row with its link, or notes when to look again.
     ///
     /// # Errors
