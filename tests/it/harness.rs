@@ -377,12 +377,10 @@ impl World {
 
     /// The names of the events in the journal.
     pub async fn events(&self, item: &Item) -> Vec<String> {
-        let name = |row: &Value| match &row["event"] {
-            Value::String(name) => name.clone(),
-            Value::Object(event) => event.keys().next().cloned().unwrap_or_default(),
-            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) => {
-                panic!("an event is a text or an object: {other}")
-            }
+        let name = |row: &Value| {
+            let event = &row["event"];
+            let named = event.as_str().or_else(|| event.as_object()?.keys().next().map(String::as_str));
+            named.unwrap_or_else(|| panic!("an event is a text or an object: {event}")).to_owned()
         };
         self.journal(item).await.iter().map(name).collect()
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +19,8 @@ pub enum Mood {
     Refuses { address: &'static str, reply: &'static str },
     /// Takes the whole letter and hangs up without a word.
     Silent,
+    /// Takes the whole letter, and neither answers nor hangs up.
+    Stalls,
 }
 
 struct Shared {
@@ -49,6 +52,15 @@ impl MailServer {
 
     pub fn becomes(&self, mood: Mood) {
         *self.shared.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+    }
+
+    /// Waits until it saw so many letters.
+    pub async fn saw(&self, count: usize) {
+        let began = std::time::Instant::now();
+        while self.letters().len() < count {
+            assert!(began.elapsed() < Duration::from_secs(20), "{} letters of {count}", self.letters().len());
+            tokio::time::sleep(Duration::from_millis(4)).await;
+        }
     }
 
     /// The letters that it saw whole, raw.
@@ -87,8 +99,10 @@ async fn talk(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 stream.write_all(b"354 go on\r\n").await?;
                 let letter = body(&mut stream).await?;
                 shared.letters.lock().unwrap_or_else(PoisonError::into_inner).push(letter);
-                if mood == Mood::Silent {
-                    return Ok(());
+                match mood {
+                    Mood::Silent => return Ok(()),
+                    Mood::Stalls => std::future::pending().await,
+                    Mood::Fine | Mood::Away | Mood::Refuses { .. } => {}
                 }
                 "250 2.0.0 queued"
             }

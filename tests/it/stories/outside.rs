@@ -34,8 +34,11 @@ async fn late_webhooks_can_be_believed_once_and_for_a_day() {
     };
     world.plaid_says_signed(body("NEW_ACCOUNTS_AVAILABLE"), aged(25)).await;
     assert_eq!(world.state(&item).await, "healthy", "older than a day");
-    world.plaid_says_signed(body("NEW_ACCOUNTS_AVAILABLE"), aged(2)).await;
+    let twice = SignOptions { duplicates: 1, ..aged(2) };
+    world.plaid_says_signed(body("NEW_ACCOUNTS_AVAILABLE"), twice).await;
     assert_eq!(world.state(&item).await, "new_accounts");
+    let believed = world.events(&item).await.into_iter().filter(|name| name == "new_accounts").count();
+    assert_eq!(believed, 1, "the same bytes under the same signature count once");
     world.end().await;
 }
 

@@ -94,6 +94,26 @@ async fn a_letter_without_a_reply_is_sent_once_more_as_the_same_letter() {
     world.end().await;
 }
 
+#[tokio::test]
+async fn a_crash_while_a_letter_is_on_its_way_repeats_the_same_letter_once() {
+    let server = MailServer::start(Mood::Stalls).await;
+    let mut world = World::with(Settings { smtp_url: Some(server.url()), ..Settings::default() }).await;
+    let item = one_item_in(&world).await;
+    world.breaks(&item).await;
+    world.sleeps(minutes(31));
+    server.saw(1).await;
+    world.crash();
+    server.becomes(Mood::Fine);
+    world.start().await;
+    assert_eq!(world.statuses().await, ["accepted"]);
+    let ids: Vec<String> = server.letters().iter().map(|letter| header(letter, "Message-ID")).collect();
+    assert_eq!(ids.len(), 2, "nobody knows whether the first arrived");
+    assert_eq!(ids[0], ids[1], "so it is the same to the mailbox");
+    world.after(days(2)).await;
+    assert_eq!(server.letters().len(), 2);
+    world.end().await;
+}
+
 fn header(letter: &str, name: &str) -> String {
     let line = letter.lines().find(|line| line.to_lowercase().starts_with(&format!("{}:", name.to_lowercase())));
     line.unwrap_or_else(|| panic!("no {name}")).to_owned()
