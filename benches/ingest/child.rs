@@ -77,6 +77,22 @@ pub fn cpu_of(process: &str) -> anyhow::Result<f64> {
     Ok((next()? + next()?) / TICKS_A_SECOND)
 }
 
+/// The CPU seconds that anybody has used on this machine, user and system.
+pub fn cpu_of_all() -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    // user, nice, system, and then, after idle and iowait, irq and softirq.
+    let fields: Vec<f64> = stat
+        .lines()
+        .next()
+        .context("/proc/stat is empty")?
+        .split_whitespace()
+        .skip(1)
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    let busy = [0, 1, 2, 5, 6].iter().filter_map(|index| fields.get(*index)).sum::<f64>();
+    Ok(busy / TICKS_A_SECOND)
+}
+
 /// Says something to the process that started this one.
 pub fn say(answer: &Value) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();

@@ -144,10 +144,12 @@ fn burst(
     connections: usize,
     time: Duration,
 ) -> anyhow::Result<Load> {
-    let before = server.cpu()?;
+    let ours =
+        |server: &Child, generator: &Child| anyhow::Ok(server.cpu()? + generator.cpu()? + child::cpu_of("self")?);
+    let (before, ours_before, all_before) = (server.cpu()?, ours(server, generator)?, child::cpu_of_all()?);
     let said = generator.ask(&format!("load {address} {connections} {}", time.as_millis()))?;
-    let cpu = server.cpu()? - before;
-    Load::read(&said, cpu)
+    let others = child::cpu_of_all()? - all_before - (ours(server, generator)? - ours_before);
+    Load::read(&said, server.cpu()? - before, others)
 }
 
 /// The same on the daemon, and then the wait until all that it took is applied. The CPU time covers both.

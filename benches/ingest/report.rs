@@ -1,4 +1,5 @@
-//! What came of the rounds, as a table: medians, since a neighbour on the same cores spoils single rounds.
+//! What came of the rounds, as a table: medians, since a neighbour on the same cores spoils single rounds. How much of the
+//! cores the neighbours had is told too: above a few hundredths only the CPU time of a webhook is to be believed.
 
 use std::time::Duration;
 
@@ -17,11 +18,13 @@ pub struct Load {
     cpu: f64,
     /// ... and until all was applied.
     pub cpu_applied: f64,
+    /// The CPU seconds that the machine's other work took meanwhile.
+    others: f64,
 }
 
 impl Load {
     /// From what the generator says.
-    pub fn read(said: &Value, cpu: f64) -> anyhow::Result<Self> {
+    pub fn read(said: &Value, cpu: f64, others: f64) -> anyhow::Result<Self> {
         let refused = said["refused"].as_u64().context("no count of refusals")?;
         ensure!(refused == 0, "{refused} webhooks were answered otherwise than 200");
         Ok(Self {
@@ -31,6 +34,7 @@ impl Load {
             p99: number(said, "p99")?,
             cpu,
             cpu_applied: cpu,
+            others,
         })
     }
 
@@ -95,8 +99,8 @@ pub fn print(rounds: &[Round], memory_mib: u64) {
     let bare = median(rounds.iter().map(|round| round.bare.rate));
     let bare_cpu = median(rounds.iter().map(|round| round.bare.cpu_each));
     println!("bare verification: {bare:.0}/s on all cores, {:.3} CPU s per 1,000\n", bare_cpu * 1e3);
-    println!("| connections | server | /s | p50 ms | p99 ms | CPU s per 1,000 |");
-    println!("|---|---|---|---|---|---|");
+    println!("| connections | server | /s | p50 ms | p99 ms | CPU s per 1,000 | cores taken by others |");
+    println!("|---|---|---|---|---|---|---|");
     let groups: Vec<&[Round]> = rounds.chunk_by(|a, b| a.connections == b.connections).collect();
     for group in &groups {
         line(group, "verify", |round| &round.verify);
@@ -129,11 +133,12 @@ pub fn print(rounds: &[Round], memory_mib: u64) {
 fn line(group: &[Round], name: &str, load: fn(&Round) -> &Load) {
     let of = |value: fn(&Load) -> f64| median(group.iter().map(|round| value(load(round))));
     println!(
-        "| {} | {name} | {:.0} | {:.2} | {:.2} | {:.3} |",
+        "| {} | {name} | {:.0} | {:.2} | {:.2} | {:.3} | {:.2} |",
         group[0].connections,
         of(Load::rate),
         of(|load| load.p50 / 1e3),
         of(|load| load.p99 / 1e3),
         of(|load| load.cpu / count(load.answered) * 1e3),
+        of(|load| load.others / load.seconds),
     );
 }

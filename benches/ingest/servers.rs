@@ -114,17 +114,20 @@ async fn register(engine: &Engine, items: usize) -> anyhow::Result<()> {
     }
     engine.wake();
     let begun = Instant::now();
-    let filter = relinkd::store::ItemFilter::default();
-    let last = u32::try_from(items)?;
+    let (mut observed, mut last) = (0, None);
     while begun.elapsed() < CATCH_UP_MAX {
-        let known = engine.store.items(filter.clone(), None, last).await?;
-        if known.len() == items && known.iter().all(|item| item.observed_at.is_some()) {
+        let page = engine.store.items(relinkd::store::ItemFilter::default(), last.clone(), 500).await?;
+        let done = page.iter().take_while(|item| item.observed_at.is_some()).count();
+        observed += done;
+        if observed == items {
             return Ok(());
         }
-        engine.wake();
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        match page.get(done.wrapping_sub(1)) {
+            Some(item) => last = Some(item.id.as_str().to_owned()),
+            None => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
     }
-    bail!("the Items are not observed in time")
+    bail!("the Items are not observed in time: {observed} of {items}")
 }
 
 async fn catch_up(engine: &Engine) -> anyhow::Result<()> {
