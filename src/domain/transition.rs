@@ -187,6 +187,12 @@ impl Draft {
             let episodes = self.item.episodes;
             self.item = Item { episodes, ..Item::new(self.item.id.clone(), user.clone(), None, now) };
         }
+        if self.item.user != *user {
+            // "It works again" answers a letter, and the new owner had none.
+            if let Login::Broken(episode) | Login::Mended { episode, .. } = &mut self.item.login {
+                episode.what.answered = episode.letters;
+            }
+        }
         self.item.user = user.clone();
         self.item.registered_at = now;
         self.item.token = Token::Unproven;
