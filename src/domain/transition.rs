@@ -3,10 +3,12 @@
 //! [`transition`] cannot fail: every pair of Item and event has an answer, often "nothing". A webhook is a hint and opens
 //! conditions; Plaid's answer to a question closes them. Where the order of things matters, the newer question decides.
 
+mod letters;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::effect::{Effect, Notice};
-use super::event::{Event, Fault, Health, Mention, Observation, Topic};
+use super::event::{Event, Fault, Health, Observation};
 use super::ids::{Institution, UserId};
 use super::item::{
     Arrival, Break, Claim, Deadline, Episode, Expiry, ExpiryReason, Impaired, Item, Kind, Login, RemovalReason,
@@ -136,6 +138,12 @@ impl Draft {
             // Numbers go on, so that the keys of the old life's letters are never met again.
             let episodes = self.item.episodes;
             self.item = Item { episodes, ..Item::new(self.item.id.clone(), user.clone(), None, now) };
+        }
+        if self.item.user != *user {
+            // "It works again" answers a letter, and the new owner had none.
+            if let Login::Broken(episode) | Login::Mended { episode, .. } = &mut self.item.login {
+                episode.what.answered = episode.letters;
+            }
         }
         self.item.user = user.clone();
         self.item.registered_at = now;
@@ -405,64 +413,6 @@ impl Draft {
                 self.item.claim = None;
                 self.tell(Notice::ClaimNotConfirmed);
             }
-        }
-    }
-
-    fn letter_composed(&mut self, mention: &Mention) {
-        match mention.topic {
-            Topic::Reminder { kind, rung } => self.on_ladder(kind, mention.episode, |passed, _| {
-                *passed = (*passed).max(rung.saturating_add(1));
-            }),
-            Topic::WorksAgain => self.on_mended(mention.episode, |letters, answered| *answered = letters),
-        }
-    }
-
-    fn letter_sent(&mut self, mention: &Mention, policy: &Policy) {
-        match mention.topic {
-            Topic::Reminder { kind, rung } => {
-                self.on_ladder(kind, mention.episode, |_, letters| *letters += 1);
-                if rung.saturating_add(1) >= policy.ladder(kind).len() {
-                    self.tell(Notice::LadderEnded { episode: mention.episode });
-                }
-            }
-            Topic::WorksAgain => {}
-        }
-    }
-
-    fn letter_withheld(&mut self, mention: &Mention) {
-        match mention.topic {
-            Topic::Reminder { kind, rung } => self.on_ladder(kind, mention.episode, |passed, _| {
-                *passed = (*passed).min(rung);
-            }),
-            Topic::WorksAgain => self.on_mended(mention.episode, |_, answered| *answered = 0),
-        }
-    }
-
-    /// Changes how far the ladder of an episode is, and how many letters it had, if it is still there.
-    fn on_ladder(&mut self, kind: Kind, number: u32, change: impl FnOnce(&mut u8, &mut u32)) {
-        fn of<T>(episode: &mut Episode<T>) -> (u32, &mut u8, &mut u32) {
-            (episode.number, &mut episode.rungs_passed, &mut episode.letters)
-        }
-        let found = match kind {
-            Kind::Revoked => self.item.revoked.as_mut().map(of),
-            Kind::PendingExpiration => self.item.expiry.as_mut().map(of),
-            Kind::NewAccounts => self.item.new_accounts.as_mut().map(of),
-            Kind::LoginRequired => match &mut self.item.login {
-                Login::Sound => None,
-                Login::Broken(episode) | Login::Mended { episode, .. } => Some(of(episode)),
-            },
-        };
-        if let Some((_, passed, letters)) = found.filter(|(found, _, _)| *found == number) {
-            change(passed, letters);
-        }
-    }
-
-    fn on_mended(&mut self, number: u32, change: impl FnOnce(u32, &mut u32)) {
-        match &mut self.item.login {
-            Login::Broken(episode) | Login::Mended { episode, .. } if episode.number == number => {
-                change(episode.letters, &mut episode.what.answered);
-            }
-            Login::Sound | Login::Broken(_) | Login::Mended { .. } => {}
         }
     }
 }

@@ -274,12 +274,14 @@ fn only_letters_move_ladders(case: &Case<'_>) -> bool {
                 && (after.letters == before.letters || sent && after.letters == before.letters + 1)
                 && after.opened_at == before.opened_at
     });
+    // Nothing is owed to a new owner.
+    let moved = case.before.user != case.step.item.user;
     let answered = |item: &Item| match &item.login {
         Login::Sound => None,
         Login::Broken(episode) | Login::Mended { episode, .. } => Some((episode.number, episode.what.answered)),
     };
     let word = match (answered(case.before), answered(&case.step.item)) {
-        (Some(before), Some(after)) => before.0 != after.0 || before.1 == after.1 || composed || withheld,
+        (Some(before), Some(after)) => before.0 != after.0 || before.1 == after.1 || composed || withheld || moved,
         (Some(_) | None, None) | (None, Some(_)) => true,
     };
     kept && word

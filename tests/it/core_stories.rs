@@ -400,3 +400,15 @@ fn a_clock_that_was_set_back_neither_deafens_nor_spins() {
     story.answers(Health::Broken(super::core_support::fault()));
     assert_eq!(story.item().state(), State::LoginRequired);
 }
+
+#[test]
+fn a_new_owner_is_not_told_that_what_the_old_one_was_reminded_of_works_again() {
+    let mut story = Story::of(&["item-1"]);
+    story.happens(&broken());
+    assert_eq!(story.passes(hours(1)).len(), 1);
+    story.happens(&Event::Registered { user: super::core_support::user_id("user-2"), institution: None });
+    story.now += secs(1);
+    story.answers(Health::Good);
+    let silence = composed(&user("user-2"), &story.items, &[], story.now);
+    assert!(matches!(silence, Composition::Nothing(_)), "{silence:?}");
+}
