@@ -1,11 +1,13 @@
 //! Stories about the pure core, by name: what happens to one Item or one user, told in events.
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use relinkd::domain::compose::{Composition, Line, Sent, still_wanted};
+use relinkd::domain::compose::{Circumstances, Composition, Delay, Line, Reach, Sent, User, compose, still_wanted};
 use relinkd::domain::effect::Notice;
 use relinkd::domain::event::{Event, Health, Mention, Topic};
 use relinkd::domain::ids::LetterId;
 use relinkd::domain::item::{Deadline, ExpiryReason, Item, Kind, State};
+use relinkd::domain::policy::Policy;
 use relinkd::domain::step::Outcome;
 use uuid::Uuid;
 
@@ -411,4 +413,32 @@ fn a_new_owner_is_not_told_that_what_the_old_one_was_reminded_of_works_again() {
     story.answers(Health::Good);
     let silence = composed(&user("user-2"), &story.items, &[], story.now);
     assert!(matches!(silence, Composition::Nothing(_)), "{silence:?}");
+}
+
+#[test]
+fn a_letter_on_its_way_is_not_wanted_by_whoever_stopped_or_snoozed_or_cannot_be_reached() {
+    let mut story = Story::of(&["item-1"]);
+    story.happens(&broken());
+    story.now += mins(30);
+    let line = Line { item: story.item().id.clone(), episode: 1, topic: reminder(Kind::LoginRequired, 0) };
+    let wanted = |user: &User| still_wanted(&line, story.item(), user, story.now, any_hour());
+    let user = user("user-1");
+    assert!(wanted(&user));
+    assert!(wanted(&User { snoozed_until: Some(story.now), ..user.clone() }), "the pause is over");
+    assert!(!wanted(&User { snoozed_until: Some(story.now + secs(1)), ..user.clone() }));
+    assert!(!wanted(&User { stopped_at: Some(story.now), ..user.clone() }));
+    assert!(!wanted(&User { reach: Reach::Suppressed, ..user.clone() }));
+    assert!(!wanted(&User { reach: Reach::NoAddress, ..user }));
+}
+
+#[test]
+fn a_letter_that_is_due_at_night_waits_for_the_morning_where_the_user_is() {
+    let mut story = Story::of(&["item-1"]);
+    story.happens(&broken());
+    story.now += mins(30);
+    let tokyo = User { time_zone: TimeZone::get("Asia/Tokyo").expect("a zone"), ..user("user-1") };
+    let circumstances = Circumstances::default();
+    let composition = compose(&tokyo, &story.items, &[], &circumstances, story.now, &Policy::default());
+    let morning = "2026-11-24T00:00:00Z".parse().expect("a time");
+    assert_eq!(composition, Composition::Wait { until: morning, why: Delay::SendWindow });
 }
