@@ -66,6 +66,7 @@ pub struct Parts {
     letters_under_way: Arc<Semaphore>,
     presses: repair::Turns,
     wake: Notify,
+    webhooks: Notify,
 }
 
 impl std::ops::Deref for Engine {
@@ -122,12 +123,18 @@ impl Engine {
             letters_under_way: Arc::new(Semaphore::new(post::CONNECTIONS_MAX)),
             presses: repair::Turns::default(),
             wake: Notify::new(),
+            webhooks: Notify::new(),
         })))
     }
 
     /// Says that there is something to do.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Says that a webhook was committed. Its step is taken soon, together with those of its neighbours.
+    pub fn webhook_came(&self) {
+        self.webhooks.notify_one();
     }
 
     /// Begins a task that shutdown waits for.

@@ -13,6 +13,10 @@ pub(super) const REST: Duration = Duration::from_secs(1);
 /// The shortest sleep, if nobody wakes us.
 const BREATH: SignedDuration = SignedDuration::from_millis(20);
 
+/// How long the first webhook waits for others before the steps are taken. Its 200 has been said by then; without the wait
+/// each webhook would have a round and a commit of its own, and the next webhooks would wait for that commit.
+const GATHER: Duration = Duration::from_millis(10);
+
 /// How many Items one round ticks.
 const TICKS: u32 = 256;
 
@@ -28,6 +32,7 @@ pub async fn run(engine: Engine) {
                 let next = next.map(|next| next.max(engine.clock.now() + BREATH));
                 tokio::select! {
                     () = woken => {}
+                    () = gathered(&engine) => {}
                     () = engine.clock.sleep_towards(next) => {}
                     () = engine.stop.cancelled() => {}
                 }
@@ -41,6 +46,12 @@ pub async fn run(engine: Engine) {
             }
         }
     }
+}
+
+/// Waits until webhooks have come. Whatever else ends the wait begins a round too, and a round reads all that came.
+async fn gathered(engine: &Engine) {
+    engine.webhooks.notified().await;
+    tokio::time::sleep(GATHER).await;
 }
 
 /// What a round left.

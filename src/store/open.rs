@@ -81,11 +81,19 @@ fn look(path: &Path) -> Result<Found, StoreError> {
     migrations::look(&Connection::open_with_flags(path, flags)?)
 }
 
+/// Keeps the plan of a statement from depending on the values that are bound to it. Without this SQLite looks at the value
+/// of a bound `limit`, and so parses and plans such a statement anew at every execution.
+pub(crate) fn keep_plans(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
 fn settle_down(connection: &Connection) -> Result<(), StoreError> {
     assert!(rusqlite::version_number() >= SQLITE_MIN, "SQLite {} is too old", rusqlite::version());
     // A misspelt column in double quotes is an error, not a text.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    keep_plans(connection)?;
     connection.execute_batch(
         "pragma page_size = 4096;
          pragma journal_mode = wal;

@@ -254,6 +254,7 @@ fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    super::open::keep_plans(&connection)?;
     connection.execute_batch("pragma mmap_size = 0; pragma temp_store = memory; pragma cache_size = -16384;")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

@@ -29,7 +29,7 @@ impl Store {
         self.threads.read(move |connection| inbox::unread(connection, &inner.sealer, limit)).await
     }
 
-    /// Applies what webhooks mean, each in a savepoint of its own: one that fails is noted and does not stop the others.
+    /// Applies what webhooks mean, each whole or not at all: one that fails is noted and does not stop the others.
     ///
     /// # Errors
     /// A full disk, an I/O error, what the commit says: then none of them is settled.
@@ -38,11 +38,17 @@ impl Store {
         let operation = move |connection: &Connection| {
             let mut told = Vec::new();
             for verdict in &verdicts {
-                let applied = writer::in_savepoint(connection, |connection| {
+                let apply = |connection: &Connection| {
                     let mut news = Vec::new();
                     apply_verdict(connection, &inner.sealer, verdict, &rule, &mut news)?;
                     Ok(news)
-                });
+                };
+                let applied = match &verdict.meaning {
+                    // One statement happens or does not. Most webhooks are of this kind, and a savepoint copies every page
+                    // that changes in it.
+                    Meaning::Nothing { .. } => apply(connection),
+                    Meaning::Item { .. } | Meaning::Session { .. } => writer::in_savepoint(connection, apply),
+                };
                 match applied {
                     Ok(news) => told.extend(news),
                     // Not the webhook's fault: none is settled, and all are read again.
