@@ -18,7 +18,7 @@ pub fn run(path: &Path, _args: &Args) -> ExitCode {
     let config = match config::load(path, super::environment()) {
         Ok(config) => config,
         Err(faults) => {
-            eprint!("{faults}");
+            eprintln!("{faults}");
             return ExitCode::from(EXIT_USAGE);
         }
     };

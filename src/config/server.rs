@@ -29,6 +29,12 @@ pub struct IpRange {
 }
 
 impl IpRange {
+    /// The range of a prefix in which an address lies; nothing if the prefix is longer than an address.
+    #[must_use]
+    pub fn around(address: IpAddr, prefix: u8) -> Option<Self> {
+        first_of(address, prefix).map(|first| Self { first, prefix })
+    }
+
     /// Whether the address lies in the range. An IPv4 address mapped into IPv6 counts as the IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Topic;
 use super::ids::{InstitutionId, ItemId, UserId};
-use super::item::{Item, Kind, Token};
+use super::item::{Episode, Item, Kind, Login, Token};
 use super::ladder::Standing;
-use super::policy::{ITEM_LETTERS_MAX, ITEM_LETTERS_SPAN, Policy, WORKS_AGAIN_MAX};
+use super::policy::{GATHER, ITEM_LETTERS_MAX, ITEM_LETTERS_SPAN, Policy, WORKS_AGAIN_MAX};
 use super::transition::after;
 
 /// An end user, as far as letters are concerned.
@@ -44,7 +44,7 @@ pub enum Reach {
 /// A letter that left, or is on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// When it was composed.
+    /// When it left; while it is on its way, when it was composed.
     pub at: Timestamp,
     /// About which Items.
     pub items: Vec<ItemId>,
@@ -99,6 +99,8 @@ pub enum Delay {
     NotDue,
     /// The user had a letter a short time ago.
     UserGap,
+    /// Another Item's reminder is due within minutes: one letter for both.
+    Gathering,
     /// It is night where the user is.
     SendWindow,
     /// The user asked for a pause.
@@ -161,6 +163,9 @@ pub fn compose(
             return Composition::Wait { until, why: Delay::UserGap };
         }
     }
+    if let Some(until) = gathered_at(&lines, &outlooks, user, now, policy) {
+        return Composition::Wait { until, why: Delay::Gathering };
+    }
     if let Some(until) = circumstances.provider_full_until.filter(|until| *until > now) {
         return Composition::Wait { until, why: Delay::ProviderFull };
     }
@@ -174,22 +179,44 @@ pub fn compose(
     }
 }
 
-/// Whether a line of a composed letter is still so. Asked again right before the letter leaves.
+/// When the reminders that are about to come due are there too, if any are and the window is open then. Each Item is waited
+/// for once at most, so the wait ends. "It works again" waits for nobody.
+fn gathered_at(
+    lines: &[Line],
+    outlooks: &[Outlook],
+    user: &User,
+    now: Timestamp,
+    policy: &Policy,
+) -> Option<Timestamp> {
+    if lines.iter().any(|line| line.topic == Topic::WorksAgain) {
+        return None;
+    }
+    let soon = outlooks.iter().filter_map(|outlook| outlook.next).filter(|next| *next <= after(now, GATHER));
+    soon.max().filter(|until| policy.send_window.opens_at(*until, &user.time_zone) == Some(*until))
+}
+
+/// Whether a line of a composed letter is still so. Asked again right before the letter leaves: it may have waited for days.
 #[must_use]
-pub fn still_wanted(line: &Line, item: &Item, user: &User, now: Timestamp) -> bool {
+pub fn still_wanted(line: &Line, item: &Item, user: &User, now: Timestamp, policy: &Policy) -> bool {
     let silent = silence(user).is_some() || user.snoozed_until.is_some_and(|until| until > now);
     if silent || item.user != user.id || !matches!(addressable(item, now), Addressable::Now) {
         return false;
     }
     match line.topic {
-        Topic::WorksAgain => matches!(
-            &item.login,
-            super::item::Login::Mended { episode, .. } if episode.number == line.episode
-        ),
-        Topic::Reminder { kind, .. } => {
-            urgent(item, now).is_some_and(|(most, episode)| most == kind && episode.number == line.episode)
-        }
+        Topic::WorksAgain => match &item.login {
+            Login::Mended { episode, at } => episode.number == line.episode && is_news(item, *at, now),
+            Login::Sound | Login::Broken(_) => false,
+        },
+        Topic::Reminder { kind, .. } => urgent(item, now).is_some_and(|(most, episode)| {
+            // A login that was mended and broke again meanwhile is the same episode, but gets its wait for self-healing.
+            most == kind && episode.number == line.episode && anchor_and_floor(item, kind, &episode, policy).1 <= now
+        }),
     }
+}
+
+/// Whether "it works again" is worth a letter: soon after, and not to somebody who withdrew.
+fn is_news(item: &Item, mended_at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(mended_at) < WORKS_AGAIN_MAX && item.revoked.is_none()
 }
 
 /// The first moment at which this Item may have something to say to its user; nothing if it has nothing to say.
@@ -233,9 +260,10 @@ pub fn is_addressable(item: &Item) -> bool {
     }
 }
 
-/// Whether letters about an Item may be written now.
+/// Whether letters about an Item may be written now. While the bank is down nobody can repair anything, and Plaid's answer
+/// says nothing about the login: the answer after it decides.
 fn addressable(item: &Item, now: Timestamp) -> Addressable {
-    if !is_addressable(item) {
+    if !is_addressable(item) || item.impaired.is_some() {
         return Addressable::Never;
     }
     match item.snoozed_until {
@@ -245,7 +273,7 @@ fn addressable(item: &Item, now: Timestamp) -> Addressable {
 }
 
 /// The most urgent condition: the only one whose ladder runs, since update mode cures them all.
-fn urgent(item: &Item, now: Timestamp) -> Option<(Kind, super::item::Episode<()>)> {
+fn urgent(item: &Item, now: Timestamp) -> Option<(Kind, Episode<()>)> {
     // A deadline that passed is a question for Plaid, not for the user.
     let passed = item.expiry.as_ref().is_some_and(|expiry| expiry.what.deadline.at() <= now);
     Kind::ALL
@@ -262,9 +290,11 @@ fn outlook(item: &Item, sent: &[Sent], circumstances: &Circumstances, now: Times
         Addressable::Now => {}
     }
     if let Some((episode, at)) = item.word_owed()
-        && now.duration_since(at) < WORKS_AGAIN_MAX
-        && item.revoked.is_none()
+        && is_news(item, at, now)
     {
+        if let Some(until) = capped_until(item, sent, now) {
+            return later(Some(until));
+        }
         let word = Line { item: item.id.clone(), episode: episode.number, topic: Topic::WorksAgain };
         return Outlook { due: vec![word], next: None };
     }
@@ -284,9 +314,14 @@ fn outlook(item: &Item, sent: &[Sent], circumstances: &Circumstances, now: Times
 }
 
 /// Where the ladder of an open condition stands.
-fn standing(item: &Item, kind: Kind, episode: &super::item::Episode<()>, now: Timestamp, policy: &Policy) -> Standing {
-    let ladder = policy.ladder(kind);
-    let (anchor, floor) = match kind {
+fn standing(item: &Item, kind: Kind, episode: &Episode<()>, now: Timestamp, policy: &Policy) -> Standing {
+    let (anchor, floor) = anchor_and_floor(item, kind, episode, policy);
+    policy.ladder(kind).standing(anchor, episode.rungs_passed, floor, now)
+}
+
+/// From when a ladder counts (or down to when), and before when nothing of it is due.
+fn anchor_and_floor(item: &Item, kind: Kind, episode: &Episode<()>, policy: &Policy) -> (Timestamp, Timestamp) {
+    match kind {
         Kind::Revoked | Kind::NewAccounts => (episode.opened_at, episode.opened_at),
         Kind::PendingExpiration => {
             (item.expiry.as_ref().map_or(episode.opened_at, |expiry| expiry.what.deadline.at()), episode.opened_at)
@@ -294,10 +329,9 @@ fn standing(item: &Item, kind: Kind, episode: &super::item::Episode<()>, now: Ti
         Kind::LoginRequired => {
             // Each break gets the wait for self-healing, also one that goes on with an old ladder.
             let broken_at = item.broken().map_or(episode.opened_at, |broken| broken.what.broken_at);
-            (episode.opened_at, after(broken_at, ladder.first().unwrap_or_default()))
+            (episode.opened_at, after(broken_at, policy.login_required.first().unwrap_or_default()))
         }
-    };
-    ladder.standing(anchor, episode.rungs_passed, floor, now)
+    }
 }
 
 fn held_until(item: &Item, circumstances: &Circumstances) -> Option<Timestamp> {
@@ -305,11 +339,12 @@ fn held_until(item: &Item, circumstances: &Circumstances) -> Option<Timestamp> {
     circumstances.held.iter().filter(|(held, _)| held == bank).map(|(_, until)| *until).max()
 }
 
-/// When the Item may be written about again, if it had its letters for this month.
+/// When the Item may be written about again, if it had its letters for this month: reminders and "it works again" alike,
+/// or a login that flaps would bring twelve.
 fn capped_until(item: &Item, sent: &[Sent], now: Timestamp) -> Option<Timestamp> {
     let mut times: Vec<Timestamp> = sent
         .iter()
-        .filter(|letter| letter.reminder && letter.items.contains(&item.id))
+        .filter(|letter| letter.items.contains(&item.id))
         .map(|letter| letter.at)
         .filter(|at| after(*at, ITEM_LETTERS_SPAN) > now)
         .collect();

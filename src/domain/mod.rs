@@ -5,7 +5,7 @@
 //!
 //! Read in this order: [`item`] (what can be true of an Item, and the state that follows), [`event`] (what can happen to
 //! it), [`mod@transition`] (the one rule for an Item), [`mod@compose`] (the one rule for a user), then [`ladder`],
-//! [`window`] and [`policy`] for when letters are due, and [`effect`] for what is to be done outside.
+//! [`window`] and [`policy`] for when letters are due, [`step`] and [`effect`] for what follows.
 
 pub mod compose;
 pub mod contact;
@@ -14,6 +14,8 @@ pub mod event;
 pub mod ids;
 pub mod item;
 pub mod ladder;
+pub mod plain;
 pub mod policy;
+pub mod step;
 pub mod transition;
 pub mod window;

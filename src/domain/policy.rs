@@ -29,11 +29,18 @@ pub const SUSPECT_GAP: SignedDuration = SignedDuration::from_secs(60);
 /// How soon to ask again when there is evidence newer than the answer.
 pub const REASK: SignedDuration = SignedDuration::from_secs(30);
 
+/// How soon to ask again while the bank is down and a letter about the Item waits for its return.
+pub const IMPAIRED_ASK: SignedDuration = SignedDuration::from_hours(1);
+
 /// At most so many letters about one Item ...
 pub const ITEM_LETTERS_MAX: usize = 6;
 
 /// ... within this time.
 pub const ITEM_LETTERS_SPAN: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// A reminder that comes due this soon after another is waited for: banks that break together are one letter, and the second
+/// does not stand back for a whole `user_gap`.
+pub const GATHER: SignedDuration = SignedDuration::from_mins(15);
 
 /// "It works again" is no news after this time.
 pub const WORKS_AGAIN_MAX: SignedDuration = SignedDuration::from_hours(72);

@@ -3,68 +3,24 @@
 //! [`transition`] cannot fail: every pair of Item and event has an answer, often "nothing". A webhook is a hint and opens
 //! conditions; Plaid's answer to a question closes them. Where the order of things matters, the newer question decides.
 
+mod letters;
+
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use super::effect::{Effect, Notice};
-use super::event::{Event, Fault, Health, Mention, Observation, Topic};
+use super::event::{Event, Fault, Health, Observation};
 use super::ids::{Institution, UserId};
 use super::item::{
     Arrival, Break, Claim, Deadline, Episode, Expiry, ExpiryReason, Impaired, Item, Kind, Login, RemovalReason,
-    Removed, Revocation, Token,
+    Removed, Revocation, State, Token,
 };
-use super::policy::{CLAIM_ASKS, EXPIRY_HORIZON, FLAP, NEW_ACCOUNTS_LAPSE, Policy, REASK, SESSION_ASK, SUSPECT_GAP};
+use super::policy::{
+    CLAIM_ASKS, EXPIRY_HORIZON, FLAP, IMPAIRED_ASK, NEW_ACCOUNTS_LAPSE, Policy, REASK, SESSION_ASK, SUSPECT_GAP,
+};
+use super::step::{Closed, Outcome, Step};
 
 /// How long after a deadline passed without an answer that settles it to ask again.
 const PASSED_DEADLINE_ASK: SignedDuration = SignedDuration::from_hours(6);
-
-/// What follows from an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub struct Step {
-    /// The Item as it is now.
-    pub item: Item,
-    /// What is to be done.
-    pub effects: Vec<Effect>,
-    /// The episodes that ended.
-    pub closed: Vec<Closed>,
-}
-
-/// An episode that ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Closed {
-    /// Of which condition.
-    pub kind: Kind,
-    /// Its number within the Item.
-    pub number: u32,
-    /// How it ended.
-    pub outcome: Outcome,
-}
-
-/// How an episode ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Update mode was said to have worked, and Plaid confirmed it.
-    Repaired,
-    /// It works, and nobody said why: repaired elsewhere, or healed by itself.
-    Healed,
-    /// Nobody acted on it in time, and it no longer matters.
-    Lapsed,
-    /// Something more urgent took its place.
-    Overtaken,
-    /// The Item is gone.
-    Removed,
-}
-
-/// Every outcome with the name that the outside uses.
-pub const OUTCOMES: [(Outcome, &str); 5] = [
-    (Outcome::Repaired, "repaired"),
-    (Outcome::Healed, "healed"),
-    (Outcome::Lapsed, "lapsed"),
-    (Outcome::Overtaken, "overtaken"),
-    (Outcome::Removed, "removed"),
-];
 
 /// What follows from an event for an Item.
 pub fn transition(item: &Item, event: &Event, now: Timestamp, policy: &Policy) -> Step {
@@ -101,7 +57,8 @@ impl Draft {
             Event::Revoked { code } => self.open_revoked(code),
             Event::AccountRevoked { .. } => self.tell(Notice::AccountRevoked),
             Event::Suspected => {
-                let calm = self.item.observed_at.map_or(now, |asked| after(asked, SUSPECT_GAP));
+                let asked = self.item.observed_at.filter(|asked| *asked <= now);
+                let calm = asked.map_or(now, |asked| after(asked, SUSPECT_GAP));
                 self.observe(calm.max(now));
             }
             Event::Observed(answer) => self.observed(answer),
@@ -144,8 +101,21 @@ impl Draft {
         self.effects.push(Effect::Tell(notice));
     }
 
+    /// Asks Plaid; two reasons to ask are one question, at the earlier moment.
     fn observe(&mut self, not_before: Timestamp) {
+        for effect in &mut self.effects {
+            if let Effect::Observe { not_before: planned } = effect {
+                *planned = not_before.min(*planned);
+                return;
+            }
+        }
         self.effects.push(Effect::Observe { not_before });
+    }
+
+    /// Whether something that was noted at a moment is newer than an answer to a question. What was noted later than now was
+    /// noted before the clock was set back: it outweighs nothing, or no answer would be heard until the clock is there again.
+    fn is_newer(&self, noted: Timestamp, asked_at: Timestamp) -> bool {
+        noted > asked_at && noted <= self.now
     }
 
     /// The number of a new episode.
@@ -168,6 +138,12 @@ impl Draft {
             // Numbers go on, so that the keys of the old life's letters are never met again.
             let episodes = self.item.episodes;
             self.item = Item { episodes, ..Item::new(self.item.id.clone(), user.clone(), None, now) };
+        }
+        if self.item.user != *user {
+            // "It works again" answers a letter, and the new owner had none.
+            if let Login::Broken(episode) | Login::Mended { episode, .. } = &mut self.item.login {
+                episode.what.answered = episode.letters;
+            }
         }
         self.item.user = user.clone();
         self.item.registered_at = now;
@@ -303,10 +279,11 @@ impl Draft {
     }
 
     fn observed(&mut self, answer: &Observation) {
-        if self.item.observed_at.is_some_and(|newest| answer.asked_at <= newest) {
+        let asked_at = answer.asked_at;
+        if self.item.observed_at.is_some_and(|newest| newest == asked_at || self.is_newer(newest, asked_at)) {
             return;
         }
-        if answer.asked_at < self.item.registered_at {
+        if self.is_newer(self.item.registered_at, asked_at) {
             // It was asked with the token that the present one replaced.
             self.observe(self.now);
             return;
@@ -322,20 +299,25 @@ impl Draft {
             Some(_) => self.item.token = Token::Proven,
             None => {}
         }
-        self.item.observed_at = Some(answer.asked_at);
-        if let Some(institution) = &answer.institution {
-            self.item.institution = Some(institution.clone());
+        self.item.observed_at = Some(asked_at);
+        if let Some(bank) = &answer.institution {
+            // An answer without the name does not take away the one that the application gave.
+            let known = self.item.institution.take().filter(|known| known.id == bank.id).and_then(|known| known.name);
+            self.item.institution = Some(Institution { id: bank.id.clone(), name: bank.name.clone().or(known) });
         }
         self.hear(answer);
+        if self.item.removed.is_some() {
+            return;
+        }
         self.item.consent_expires_at = answer.consent_expires_at;
-        if self.item.claim.is_some_and(|claim| answer.asked_at < claim.at) {
+        if self.item.claim.is_some_and(|claim| self.is_newer(claim.at, asked_at)) {
             self.observe(self.now);
         }
     }
 
     /// What an answer about the right Item changes.
     fn hear(&mut self, answer: &Observation) {
-        let claimed = self.item.claim.is_some_and(|claim| answer.asked_at >= claim.at);
+        let claimed = self.item.claim.is_some_and(|claim| !self.is_newer(claim.at, answer.asked_at));
         let impaired_since = self.item.impaired.take().map_or(self.now, |impaired| impaired.since);
         let confirmed = match &answer.health {
             Health::Gone => return self.remove(RemovalReason::UnknownToPlaid),
@@ -350,6 +332,9 @@ impl Draft {
             }
             Health::Impaired { code } => {
                 self.item.impaired = Some(Impaired { since: impaired_since, code: code.clone() });
+                if self.item.state() != State::Healthy || self.item.word_owed().is_some() {
+                    self.observe(after(self.now, IMPAIRED_ASK));
+                }
                 false
             }
         };
@@ -367,7 +352,7 @@ impl Draft {
     /// No error. Answers whether a claimed repair is confirmed by it.
     fn heard_good(&mut self, answer: &Observation, claimed: bool) -> bool {
         let outcome = if claimed { Outcome::Repaired } else { Outcome::Healed };
-        if self.item.broken().is_some_and(|episode| episode.what.evidence_at > answer.asked_at) {
+        if self.item.broken().is_some_and(|episode| self.is_newer(episode.what.evidence_at, answer.asked_at)) {
             self.observe(after(self.now, REASK));
             return false;
         }
@@ -377,7 +362,7 @@ impl Draft {
 
     fn heard_broken(&mut self, fault: &Fault, answer: &Observation) {
         if let Login::Mended { at, .. } = &self.item.login
-            && *at > answer.asked_at
+            && self.is_newer(*at, answer.asked_at)
         {
             self.observe(after(self.now, REASK));
             return;
@@ -428,64 +413,6 @@ impl Draft {
                 self.item.claim = None;
                 self.tell(Notice::ClaimNotConfirmed);
             }
-        }
-    }
-
-    fn letter_composed(&mut self, mention: &Mention) {
-        match mention.topic {
-            Topic::Reminder { kind, rung } => self.on_ladder(kind, mention.episode, |passed, _| {
-                *passed = (*passed).max(rung.saturating_add(1));
-            }),
-            Topic::WorksAgain => self.on_mended(mention.episode, |letters, answered| *answered = letters),
-        }
-    }
-
-    fn letter_sent(&mut self, mention: &Mention, policy: &Policy) {
-        match mention.topic {
-            Topic::Reminder { kind, rung } => {
-                self.on_ladder(kind, mention.episode, |_, letters| *letters += 1);
-                if rung.saturating_add(1) >= policy.ladder(kind).len() {
-                    self.tell(Notice::LadderEnded { episode: mention.episode });
-                }
-            }
-            Topic::WorksAgain => {}
-        }
-    }
-
-    fn letter_withheld(&mut self, mention: &Mention) {
-        match mention.topic {
-            Topic::Reminder { kind, rung } => self.on_ladder(kind, mention.episode, |passed, _| {
-                *passed = (*passed).min(rung);
-            }),
-            Topic::WorksAgain => self.on_mended(mention.episode, |_, answered| *answered = 0),
-        }
-    }
-
-    /// Changes how far the ladder of an episode is, and how many letters it had, if it is still there.
-    fn on_ladder(&mut self, kind: Kind, number: u32, change: impl FnOnce(&mut u8, &mut u32)) {
-        fn of<T>(episode: &mut Episode<T>) -> (u32, &mut u8, &mut u32) {
-            (episode.number, &mut episode.rungs_passed, &mut episode.letters)
-        }
-        let found = match kind {
-            Kind::Revoked => self.item.revoked.as_mut().map(of),
-            Kind::PendingExpiration => self.item.expiry.as_mut().map(of),
-            Kind::NewAccounts => self.item.new_accounts.as_mut().map(of),
-            Kind::LoginRequired => match &mut self.item.login {
-                Login::Sound => None,
-                Login::Broken(episode) | Login::Mended { episode, .. } => Some(of(episode)),
-            },
-        };
-        if let Some((_, passed, letters)) = found.filter(|(found, _, _)| *found == number) {
-            change(passed, letters);
-        }
-    }
-
-    fn on_mended(&mut self, number: u32, change: impl FnOnce(u32, &mut u32)) {
-        match &mut self.item.login {
-            Login::Broken(episode) | Login::Mended { episode, .. } if episode.number == number => {
-                change(episode.letters, &mut episode.what.answered);
-            }
-            Login::Sound | Login::Broken(_) | Login::Mended { .. } => {}
         }
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::apply::tell;
-use super::observe::Asked;
+use super::observe::{Asked, RETRY_FIRST, RETRY_MOST};
+use super::schedule::REST;
 use crate::domain::effect::Effect;
 use crate::domain::event::Event;
 use crate::domain::ids::SessionId;
 use crate::plaid::client::{CallError, Verdict};
-use crate::store::{Claimed, Settlement, StoreError};
+use crate::store::{Claimed, Settlement, StoreError, Told};
 
 /// How many effects are under way at once.
 pub(super) const UNDER_WAY_MAX: usize = 64;
@@ -37,20 +38,37 @@ impl Engine {
     }
 
     async fn carry_out(&self, claimed: Claimed) {
-        let key = claimed.key.clone();
-        let settled = async {
-            let settlement = match &claimed.effect {
-                Effect::Observe { .. } => self.observe(&claimed).await?,
-                Effect::AskSession { session, .. } => self.ask_session(*session, claimed.attempts).await?,
-                // Never in the outbox: told when the step was taken.
-                Effect::Tell(_) => Settlement::Done(Vec::new()),
-            };
-            self.store.settle_effect(claimed, settlement, self.rule()).await
+        let key = &claimed.key;
+        let done = match &claimed.effect {
+            Effect::Observe { .. } => self.observe(&claimed).await,
+            Effect::AskSession { session, .. } => self.ask_session(*session, claimed.attempts).await,
+            // Never in the outbox: told when the step was taken.
+            Effect::Tell(_) => Ok(Settlement::Done(Vec::new())),
         };
-        match settled.await {
-            Ok(told) => tell(&told),
-            // The lease ends with the process; what SQLite refuses now it refuses for everybody, and readiness shows it.
-            Err(error) => tracing::error!(effect = key, "effect {key} is not settled: {error}"),
+        let settlement = done.unwrap_or_else(|error| {
+            tracing::error!(effect = key, "effect {key}: {error}");
+            let at = self.clock.retry_at(claimed.attempts, RETRY_FIRST, RETRY_MOST);
+            Settlement::Retry { at, why: error.to_string() }
+        });
+        let settle = || self.store.settle_effect(claimed.clone(), settlement.clone(), self.rule());
+        self.settle(&format!("effect {key}"), settle).await;
+    }
+
+    /// Settles what was done outside. What the disk refuses is tried until it is taken, or relinkd stops: what is leased and
+    /// not settled is claimed by nobody, and a letter that left would leave once more after the next start.
+    pub(super) async fn settle<F>(&self, what: &str, attempt: impl Fn() -> F)
+    where
+        F: Future<Output = Result<Vec<Told>, StoreError>>,
+    {
+        while let Err(error) = attempt().await.map(|told| tell(&told)) {
+            tracing::error!("{what} is not settled: {error}");
+            if error.is_of_one_row() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(REST) => {}
+                () = self.stop.cancelled() => return,
+            }
         }
     }
 

@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::OnceCell;
 
 use super::Engine;
 use crate::plaid::client::KeyCallError;
@@ -64,12 +65,15 @@ struct Known {
     checked_at: Timestamp,
 }
 
+/// An answer of Plaid's that many may wait for.
+type Fetch = Shared<BoxFuture<'static, Lookup>>;
+
 #[derive(Default)]
 struct Misses {
     /// Ids that Plaid does not know, and when it said so.
     unknown: HashMap<String, Timestamp>,
     /// Fetches under way: whoever comes meanwhile waits for the same.
-    under_way: HashMap<String, Arc<OnceCell<Lookup>>>,
+    under_way: HashMap<String, Fetch>,
     anybody: Budget,
     plaid: Budget,
 }
@@ -180,24 +184,33 @@ impl Engine {
             }
             return Lookup::Known(known.key);
         }
-        let cell = {
+        let fetch = {
             let mut misses = self.keys.misses();
             if misses.is_unknown(kid, now) {
                 return Lookup::Unknown;
             }
-            match misses.under_way.get(kid).map(Arc::clone) {
-                Some(cell) => cell,
+            match misses.under_way.get(kid).cloned() {
+                Some(fetch) => fetch,
                 None if misses.may_look_up(from, now) => {
-                    let cell = Arc::new(OnceCell::new());
-                    misses.under_way.insert(kid.to_owned(), Arc::clone(&cell));
-                    cell
+                    let fetch = self.begin_fetch(kid);
+                    misses.under_way.insert(kid.to_owned(), fetch.clone());
+                    fetch
                 }
                 None => return Lookup::Unavailable,
             }
         };
-        let found = cell.get_or_init(|| self.fetch(kid)).await.clone();
-        self.keys.misses().under_way.remove(kid);
-        found
+        fetch.await
+    }
+
+    /// In a task of its own: whoever asked may hang up, and the question must not be asked anew because of that.
+    fn begin_fetch(&self, kid: &str) -> Fetch {
+        let (engine, kid) = (self.clone(), kid.to_owned());
+        let task = self.tasks.spawn(async move {
+            let found = engine.fetch(&kid).await;
+            engine.keys.misses().under_way.remove(&kid);
+            found
+        });
+        task.map(|found| found.unwrap_or(Lookup::Unavailable)).boxed().shared()
     }
 
     async fn fetch(&self, kid: &str) -> Lookup {

@@ -6,6 +6,7 @@
 //! Whoever may call: `web` (a webhook came, a button was pressed), `cli` and `demo` (start and stop).
 
 pub mod apply;
+mod banks;
 pub mod clock;
 mod compose;
 mod dispatch;
@@ -57,12 +58,15 @@ pub struct Parts {
     pub tasks: TaskTracker,
     /// Cancelled when relinkd is to stop.
     pub stop: CancellationToken,
+    banks: banks::Banks,
     templates: Templates,
     mail_server: smtp::Server,
     plaid_calls: Semaphore,
     effects_under_way: Arc<Semaphore>,
     letters_under_way: Arc<Semaphore>,
+    presses: repair::Turns,
     wake: Notify,
+    webhooks: Notify,
 }
 
 impl std::ops::Deref for Engine {
@@ -103,6 +107,7 @@ impl Engine {
         let keys = Keys::new(store.verification_keys().await?, clock.now());
         let mail_server = post::server(&config)?;
         Ok(Self(Arc::new(Parts {
+            banks: banks::Banks::default(),
             templates: Templates::built_in()?,
             mail_server,
             plaid,
@@ -116,13 +121,20 @@ impl Engine {
             plaid_calls: Semaphore::new(PLAID_CALLS_MAX),
             effects_under_way: Arc::new(Semaphore::new(dispatch::UNDER_WAY_MAX)),
             letters_under_way: Arc::new(Semaphore::new(post::CONNECTIONS_MAX)),
+            presses: repair::Turns::default(),
             wake: Notify::new(),
+            webhooks: Notify::new(),
         })))
     }
 
     /// Says that there is something to do.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Says that a webhook was committed. Its step is taken soon, together with those of its neighbours.
+    pub fn webhook_came(&self) {
+        self.webhooks.notify_one();
     }
 
     /// Begins a task that shutdown waits for.

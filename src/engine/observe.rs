@@ -42,8 +42,11 @@ impl Engine {
     }
 
     async fn item_get(&self, token: &SecretString, asked_at: Timestamp) -> Result<Observation, CallError> {
-        let answer = self.plaid.item_get(token).await?;
-        Ok(answer.observation(asked_at))
+        let mut observation = self.plaid.item_get(token).await?.observation(asked_at);
+        if let Some(bank) = observation.institution.as_mut().filter(|bank| bank.name.is_none()) {
+            bank.name = self.bank_name(&bank.id).await;
+        }
+        Ok(observation)
     }
 
     fn heard(&self, asked_at: Timestamp, attempts: u32, answer: Result<Observation, CallError>) -> Asked {

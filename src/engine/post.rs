@@ -14,7 +14,7 @@ use super::apply::tell;
 use super::dispatch::Observed;
 use crate::config::{Config, Security};
 use crate::domain::compose::{Line, still_wanted};
-use crate::domain::event::Topic;
+use crate::domain::event::{Event, Topic};
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Deadline, ExpiryReason, Item, Kind};
 use crate::mail::language::Language;
@@ -97,21 +97,20 @@ impl Engine {
 
     async fn post(&self, letter: ClaimedLetter) {
         let id = letter.id;
-        let settled = async {
-            let (letter, outcome) = match self.make_ready(letter.clone()).await? {
-                Ready::Settle(outcome) => (letter, outcome),
-                Ready::Send(post) => {
-                    let outcome = self.send(&post).await;
-                    (post.letter, outcome)
-                }
-            };
-            log(&letter, &outcome);
-            self.store.settle_letter(letter, outcome, self.rule()).await
+        let (letter, outcome) = match self.make_ready(letter.clone()).await {
+            Ok(Ready::Settle(outcome)) => (letter, outcome),
+            Ok(Ready::Send(post)) => {
+                let outcome = self.send(&post).await;
+                (post.letter, outcome)
+            }
+            Err(error) => {
+                let until = self.after(if error.is_of_one_row() { RETRY_MOST } else { RETRY_FIRST });
+                (letter, LetterOutcome::Deferred { until, why: error.to_string(), attempt: false })
+            }
         };
-        match settled.await {
-            Ok(told) => tell(&told),
-            Err(error) => tracing::error!(letter = %id, "letter {id} is not settled: {error}"),
-        }
+        log(&letter, &outcome);
+        let settle = || self.store.settle_letter(letter.clone(), outcome.clone(), self.rule());
+        self.settle(&format!("letter {id}"), settle).await;
     }
 
     /// Asks Plaid about each Item of the letter, and looks whether the letter is still wanted.
@@ -124,24 +123,21 @@ impl Engine {
             if let Observed::Failed { again_at, why } =
                 self.observe_now(&line.item, &format!("letter {}", letter.id)).await?
             {
-                let why = format!("Plaid cannot be asked whether it is still so: {why}");
-                self.note(&line.item, &letter, &why).await?;
-                let until = again_at.max(self.after(super::observe::RETRY_FIRST));
-                return Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }));
+                return self.wait_for_plaid(&letter, &line.item, again_at, &why).await;
             }
         }
         let written = self.store.written(&letter).await?;
         let Some(profile) = written.profile else { return Ok(withheld("the user is erased")) };
         let now = self.clock.now();
         let user = profile.for_letters(self.config.app.time_zone.zone());
-        let (wanted, unwanted): (Vec<Line>, Vec<Line>) =
-            letter.lines.iter().cloned().partition(|line| {
-                written.items.get(&line.item).is_some_and(|item| still_wanted(line, item, &user, now))
-            });
+        let policy = &self.config.reminders;
+        let (wanted, unwanted): (Vec<Line>, Vec<Line>) = letter.lines.iter().cloned().partition(|line| {
+            written.items.get(&line.item).is_some_and(|item| still_wanted(line, item, &user, now, policy))
+        });
         if wanted.is_empty() {
             return Ok(withheld("nothing of what it says is so any more, or the user wants no letters"));
         }
-        match self.config.reminders.send_window.opens_at(now, &user.time_zone) {
+        match policy.send_window.opens_at(now, &user.time_zone) {
             Some(until) if until > now => {
                 let why = "it is night where the user is".to_owned();
                 return Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }));
@@ -239,14 +235,31 @@ impl Engine {
         }
     }
 
-    /// Says in an Item's journal why its letter waits.
-    async fn note(&self, item: &ItemId, letter: &ClaimedLetter, why: &str) -> Result<(), StoreError> {
-        tracing::warn!(letter = %letter.id, %item, "letter {} waits: {why}", letter.id);
-        let event = crate::domain::event::Event::LetterWaits { letter: letter.id, why: why.to_owned() };
-        self.step(item, vec![event], &format!("letter {}", letter.id)).await.map(drop)
+    /// Nobody is written to without Plaid's word: the letter waits, longer the longer it has waited, and says so once in
+    /// the Item's journal.
+    async fn wait_for_plaid(
+        &self,
+        letter: &ClaimedLetter,
+        item: &ItemId,
+        again_at: Timestamp,
+        cause: &str,
+    ) -> Result<Ready, StoreError> {
+        let why = format!("Plaid cannot be asked whether it is still so: {cause}");
+        let waited = self.clock.now().duration_since(letter.composed_at);
+        if waited > GIVE_UP {
+            return Ok(withheld("Plaid could not be asked for five days whether it is still so"));
+        }
+        if letter.note.as_ref() != Some(&why) {
+            let event = Event::LetterWaits { letter: letter.id, why: why.clone() };
+            self.step(item, vec![event], &format!("letter {}", letter.id)).await?;
+        }
+        // As long as it has waited already, within the limits of all questions: the waits double, and nobody counts.
+        let patience = waited.clamp(super::observe::RETRY_FIRST, super::observe::RETRY_MOST);
+        let until = again_at.max(self.after(patience));
+        Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }))
     }
 
-    fn after(&self, wait: SignedDuration) -> Timestamp {
+    pub(super) fn after(&self, wait: SignedDuration) -> Timestamp {
         self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
     }
 

@@ -3,7 +3,10 @@
 //! Opening a page asks nobody anything. A press asks Plaid first, since what is already well needs no repair; it mints a Link
 //! token, or hands out the one of a moment ago. What a browser says afterwards is a claim: Plaid is asked again.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Mutex, MutexGuard};
 use url::Url;
 
 use super::Engine;
@@ -22,6 +25,28 @@ const FRESH: SignedDuration = SignedDuration::from_mins(10);
 const PRESSES_MAX: u32 = 6;
 /// ... within this time.
 const PRESSES_SPAN: SignedDuration = SignedDuration::from_hours(1);
+
+/// How many places there are to wait in. Presses of different Items rarely share one, and then wait for nothing worse than
+/// another's calls to Plaid.
+const TURNS: usize = 256;
+
+/// One press of an Item after the other: of two at once, the second is handed the first one's token, and the limit holds.
+pub(super) struct Turns(Vec<Mutex<()>>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self((0..TURNS).map(|_| Mutex::new(())).collect())
+    }
+}
+
+impl Turns {
+    async fn of(&self, item: &ItemId) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        item.hash(&mut hasher);
+        let place = usize::try_from(hasher.finish() % TURNS as u64).expect("less than TURNS");
+        self.0[place].lock().await
+    }
+}
 
 /// What became of a press.
 pub enum Press {
@@ -76,6 +101,7 @@ impl Engine {
     /// # Errors
     /// What the store says.
     pub async fn press(&self, item: &ItemId, mode: LinkMode, renew: bool) -> Result<Press, StoreError> {
+        let _turn = self.presses.of(item).await;
         let Some(record) = self.store.item(item.clone()).await? else { return Ok(Press::Unknown) };
         if record.item.state() == State::Removed {
             return Ok(Press::Gone);

@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Engine;
 use crate::store::StoreError;
 
 /// How long to rest after the store refused: a full disk does not empty itself in a hurry.
-const REST: Duration = Duration::from_secs(1);
+pub(super) const REST: Duration = Duration::from_secs(1);
 
 /// The shortest sleep, if nobody wakes us.
 const BREATH: SignedDuration = SignedDuration::from_millis(20);
+
+/// How long the first webhook waits for others before the steps are taken. Its 200 has been said by then; without the wait
+/// each webhook would have a round and a commit of its own, and the next webhooks would wait for that commit.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// How many Items one round ticks.
 const TICKS: u32 = 256;
@@ -21,17 +25,14 @@ pub async fn run(engine: Engine) {
     while !engine.stop.is_cancelled() {
         // Registered before looking, or a wake-up between looking and sleeping would be lost.
         let woken = engine.wake.notified();
-        let next = match round(&engine).await {
-            Ok(true) => continue,
-            Ok(false) => engine.store.next_due().await,
-            Err(error) => Err(error),
-        };
-        match next {
-            Ok(next) => {
+        match round(&engine).await {
+            Ok(Left::More) => {}
+            Ok(Left::Until(next)) => {
                 // What is due and was not begun found no place: whoever gives one back wakes us, so do not spin meanwhile.
                 let next = next.map(|next| next.max(engine.clock.now() + BREATH));
                 tokio::select! {
                     () = woken => {}
+                    () = gathered(&engine) => {}
                     () = engine.clock.sleep_towards(next) => {}
                     () = engine.stop.cancelled() => {}
                 }
@@ -47,14 +48,41 @@ pub async fn run(engine: Engine) {
     }
 }
 
-/// Does what is due. Says whether more is.
-async fn round(engine: &Engine) -> Result<bool, StoreError> {
+/// Waits until webhooks have come. Whatever else ends the wait begins a round too, and a round reads all that came.
+async fn gathered(engine: &Engine) {
+    engine.webhooks.notified().await;
+    tokio::time::sleep(GATHER).await;
+}
+
+/// What a round left.
+enum Left {
+    /// More is due now.
+    More,
+    /// Nothing is due before then.
+    Until(Option<Timestamp>),
+}
+
+/// Does what is due. One look tells what that is, so that a round with nothing due writes nothing.
+async fn round(engine: &Engine) -> Result<Left, StoreError> {
     let mut more = engine.ingest().await?;
-    let (ticked, told) = engine.store.tick(TICKS, engine.rule()).await?;
-    super::apply::tell(&told);
-    more |= ticked == TICKS as usize;
-    more |= engine.compose_due().await?;
-    engine.dispatch().await?;
-    engine.post_due().await?;
-    Ok(more)
+    let (agenda, now) = (engine.store.agenda().await?, engine.clock.now());
+    let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+    if is_due(agenda.items) {
+        let (ticked, told) = engine.store.tick(TICKS, engine.rule()).await?;
+        super::apply::tell(&told);
+        more |= ticked == TICKS as usize;
+    }
+    if is_due(agenda.users) {
+        more |= engine.compose_due().await?;
+    }
+    if is_due(agenda.effects) {
+        engine.dispatch().await?;
+    }
+    if is_due(agenda.letters) {
+        engine.post_due().await?;
+    }
+    // What was done may have made something else due.
+    let done = is_due(agenda.items) || is_due(agenda.users);
+    let next = if done { engine.store.agenda().await?.next() } else { agenda.next() };
+    Ok(if more { Left::More } else { Left::Until(next) })
 }

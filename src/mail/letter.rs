@@ -18,8 +18,8 @@ use minijinja::context;
 use minijinja::value::Value;
 
 use super::language::Language;
-use super::plain;
 pub use super::words::{Templates, WordsError};
+use crate::domain::plain;
 
 /// Longest subject, in characters: what phones show without cutting.
 pub const SUBJECT_CHARS_MAX: usize = 50;

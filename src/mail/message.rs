@@ -14,8 +14,8 @@ use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
 
 use super::language::Language;
 use super::letter::{NAME_CHARS_MAX, Rendered};
-use super::plain;
 use crate::domain::ids::LetterId;
+use crate::domain::plain;
 
 /// Longest address in the `List-Unsubscribe` header, in bytes: a line of a header ends at 998 (RFC 5322 section 2.1.1), and
 /// an address cannot be folded.

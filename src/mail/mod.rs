@@ -9,7 +9,6 @@
 pub mod language;
 pub mod letter;
 pub mod message;
-pub mod plain;
 pub mod reply;
 pub mod server;
 pub mod smtp;

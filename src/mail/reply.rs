@@ -123,7 +123,7 @@ impl Reply {
             }
         }
         let text = mask(&texts.join(" "), private);
-        Self { code, enhanced, text: super::plain::one_line(&text, REPLY_CHARS_MAX).unwrap_or_default() }
+        Self { code, enhanced, text: crate::domain::plain::one_line(&text, REPLY_CHARS_MAX).unwrap_or_default() }
     }
 
     /// What a 4xx means.
@@ -228,7 +228,7 @@ fn parse_enhanced(word: &str) -> Option<Enhanced> {
     (parts.next().is_none() && matches!(enhanced.0, 2 | 4 | 5)).then_some(enhanced)
 }
 
-/// Replaces everything that looks like an address, and the `private` texts, by "[address]".
+/// Replaces everything that looks like an address, and the `private` texts, by `[address]`.
 fn mask(text: &str, private: &[&str]) -> String {
     let is_part = |c: char| c.is_alphanumeric() || "!#$%&'*+/=?^_`{|}~.-@".contains(c);
     let mut out = String::with_capacity(text.len());

@@ -11,4 +11,5 @@ pub mod key;
 mod members;
 pub mod pairs;
 pub mod signature;
+mod time;
 pub mod webhook;

@@ -18,6 +18,7 @@ use super::error::{PlaidError, bounded};
 use super::fault;
 use super::members::Members;
 use super::pairs::PAIRS;
+use super::time::moment;
 
 /// How long after a notice without a date a connection ends: Plaid gives notice seven days ahead.
 pub const NOTICE: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -119,7 +120,7 @@ pub fn read(body: &[u8]) -> Webhook {
     let is_object = members.is_some();
     let members = members.unwrap_or_else(Members::none);
     let code = |name| members.text(name).map(|text| bounded(&text)).filter(|text| !text.is_empty());
-    let time = |name| members.text(name).and_then(|text| text.parse::<Timestamp>().ok());
+    let time = |name| members.text(name).and_then(|text| moment(&text));
     let link_token = members.text("link_token").filter(|t| !t.is_empty() && t.len() <= LINK_TOKEN_BYTES_MAX);
     let error = members.raw("error").filter(|raw| *raw != "null");
     Webhook {

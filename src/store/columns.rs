@@ -9,7 +9,7 @@ use rusqlite::types::FromSql;
 use super::error::StoreError;
 use crate::domain::ids::{InstitutionId, ItemId, UserId};
 use crate::domain::item::{Cure, ExpiryReason, Kind, RemovalReason, State, Token};
-use crate::domain::transition::{OUTCOMES, Outcome};
+use crate::domain::step::{OUTCOMES, Outcome};
 
 /// A moment as the store keeps it.
 pub(crate) fn ms(moment: Timestamp) -> i64 {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rusqlite::ErrorCode;
+
 /// Why an operation of the store did not happen. Nothing of it is on disk then.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -33,12 +35,44 @@ pub enum StoreError {
     /// Another operation of the same commit met a full disk or an I/O error, and SQLite took everything back.
     #[error("sqlite rolled the whole transaction back")]
     RolledBack,
+    /// What was erased is still in the write-ahead log: somebody reads the file, so the log cannot be emptied.
+    #[error("the write-ahead log cannot be emptied while another program reads the file; ask again")]
+    LogInUse,
     /// More writes wait than the queue holds.
     #[error("the writer's queue is full")]
     Overloaded,
     /// The store is shut down.
     #[error("the store is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// Whether what it meets is the fault of the rows at hand, so that it would be met again and again; otherwise it is the
+    /// disk's or the system's, and the next try may go well.
+    #[must_use]
+    pub fn is_of_one_row(&self) -> bool {
+        match self {
+            Self::Row { .. } | Self::Sealed { .. } => true,
+            Self::RolledBack | Self::LogInUse | Self::Overloaded | Self::Closed => false,
+            Self::Sqlite(error) => !matches!(
+                error.sqlite_error_code(),
+                Some(
+                    ErrorCode::DiskFull
+                        | ErrorCode::SystemIoFailure
+                        | ErrorCode::OutOfMemory
+                        | ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                        | ErrorCode::OperationInterrupted
+                        | ErrorCode::OperationAborted
+                        | ErrorCode::ReadOnly
+                        | ErrorCode::CannotOpen
+                        | ErrorCode::PermissionDenied
+                        | ErrorCode::FileLockingProtocolFailed
+                        | ErrorCode::NoLargeFileSupport
+                )
+            ),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -83,6 +117,14 @@ pub enum OpenError {
         found: i64,
         /// The newest known one.
         known: i64,
+    },
+    /// It is a database, and none of ours.
+    #[error(
+        "{path} is a database of another program: give relinkd a file of its own ([store] path); the file was not touched"
+    )]
+    Foreign {
+        /// The store's path.
+        path: String,
     },
     /// Something else went wrong.
     #[error("{path}: {error}")]

@@ -8,7 +8,7 @@ use crate::domain::ids::{Institution, ItemId};
 use crate::domain::item::{
     Arrival, Break, Claim, Deadline, Episode, Expiry, Impaired, Item, Kind, Login, Removed, Revocation,
 };
-use crate::domain::transition::Closed;
+use crate::domain::step::Closed;
 use jiff::Timestamp;
 
 /// An Item as the domain knows it.
@@ -79,7 +79,7 @@ fn with_episodes(connection: &Connection, mut item: Item) -> Result<Item, StoreE
     let mut statement = connection.prepare_cached(
         "select * from episodes where item_id = :item and (closed_at is null or (number =
            (select max(number) from episodes where item_id = :item and kind = 'login_required')
-           and outcome in ('repaired', 'healed')))
+           and outcome in ('repaired', 'healed') and evidence_at is not null))
          order by number",
     )?;
     let mut rows = statement.query(named_params! { ":item": item.id.as_str() })?;
@@ -229,7 +229,7 @@ fn save_episodes(
     }
     if before.login != after.login {
         match &after.login {
-            Login::Sound => {}
+            Login::Sound => forget_mended(connection, &before.login, &after.id)?,
             Login::Broken(episode) | Login::Mended { episode, .. } => {
                 let what = &episode.what;
                 let reason = what.reason.as_deref();
@@ -238,6 +238,16 @@ fn save_episodes(
             }
         }
     }
+    Ok(())
+}
+
+/// A login that was mended in the Item's former life does not break again in the next: without evidence its episode is only
+/// history.
+fn forget_mended(connection: &Connection, before: &Login, id: &ItemId) -> Result<(), StoreError> {
+    let Login::Mended { episode, .. } = before else { return Ok(()) };
+    let mut statement = connection
+        .prepare_cached("update episodes set evidence_at = null where item_id = :item and number = :number")?;
+    statement.execute(named_params! { ":item": id.as_str(), ":number": i64::from(episode.number) })?;
     Ok(())
 }
 

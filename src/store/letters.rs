@@ -5,7 +5,7 @@
 //! sent again once, with the same Message-ID.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, Row, named_params};
 use uuid::Uuid;
 
 use super::columns::{Record, ms};
@@ -36,6 +36,8 @@ pub struct ClaimedLetter {
     pub link_id: String,
     /// How often it was tried before.
     pub attempts: u32,
+    /// Why it waited so far.
+    pub note: Option<String>,
     /// How often its body went out and no reply came.
     pub uncertain: u32,
     /// What it says.
@@ -172,10 +174,11 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// The letters of the last 30 days to a user that left or are on their way.
+/// The letters of the last 30 days to a user that left or are on their way. One that waited for days counts from when it
+/// left: the user had it then.
 pub(crate) fn history(connection: &Connection, user: &UserId, now: Timestamp) -> Result<Vec<Sent>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "select * from letters where user_id = :user and composed_at > :since
+        "select * from letters where user_id = :user and coalesce(settled_at, composed_at) > :since
            and status not in ('withheld', 'bounced') order by composed_at",
     )?;
     let since = now.checked_sub(HISTORY).unwrap_or(Timestamp::MIN);
@@ -185,7 +188,7 @@ pub(crate) fn history(connection: &Connection, user: &UserId, now: Timestamp) ->
         let record = Record::new("letters", "letter_id", row)?;
         let lines = lines(connection, &record.id)?;
         history.push(Sent {
-            at: record.time("composed_at")?,
+            at: record.time_if("settled_at")?.unwrap_or(record.time("composed_at")?),
             items: lines.into_iter().map(|line| line.item).collect(),
             reminder: record.get("reminder")?,
         });
@@ -223,6 +226,7 @@ fn claimed_letter(connection: &Connection, row: &Row<'_>) -> Result<ClaimedLette
         composed_at: record.time("composed_at")?,
         link_id: record.get("link_id")?,
         attempts: record.count("attempts")?,
+        note: record.get("note")?,
         uncertain: record.count("uncertain")?,
         lines: lines(connection, &record.id)?,
         references: references(connection, id)?,
@@ -413,10 +417,4 @@ fn line_views(connection: &Connection, letter: &str) -> Result<Vec<LineView>, St
         });
     }
     Ok(lines)
-}
-
-/// When the next letter is due.
-pub(crate) fn next_due(connection: &Connection) -> Result<Option<i64>, StoreError> {
-    let mut statement = connection.prepare_cached("select min(due_at) from letters where due_at is not null")?;
-    Ok(statement.query_row([], |row| row.get(0)).optional()?.flatten())
 }

@@ -23,8 +23,10 @@ pub(crate) enum Found {
     Empty,
     /// Of the present version.
     Current,
-    /// Of a later version, or of another program: not to be touched.
-    Foreign(i64),
+    /// Of a later version: not to be touched.
+    Newer(i64),
+    /// Of another program: not to be touched.
+    Foreign,
 }
 
 pub(crate) fn look(connection: &Connection) -> Result<Found, StoreError> {
@@ -34,7 +36,8 @@ pub(crate) fn look(connection: &Connection) -> Result<Found, StoreError> {
     Ok(match (version, application, tables) {
         (0, 0, 0) => Found::Empty,
         (VERSION, APPLICATION_ID, _) => Found::Current,
-        (version, _, _) => Found::Foreign(version),
+        (version, APPLICATION_ID, _) if version > VERSION => Found::Newer(version),
+        (_, _, _) => Found::Foreign,
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::error::{OpenError, StoreError};
 use super::migrations::{self, Found};
@@ -28,15 +28,18 @@ pub(crate) fn open(path: &Path, sealer: &Sealer, now: Timestamp) -> Result<Opene
     let lock = lock(path)?;
     let store = |error: StoreError| OpenError::Store { path: path.display().to_string(), error };
     private_file(path)?;
+    let found = look(path).map_err(store)?;
+    match found {
+        Found::Empty | Found::Current => {}
+        Found::Newer(found) => {
+            return Err(OpenError::Newer { path: path.display().to_string(), found, known: migrations::VERSION });
+        }
+        Found::Foreign => return Err(OpenError::Foreign { path: path.display().to_string() }),
+    }
     let connection = Connection::open(path).map_err(|error| store(error.into()))?;
     settle_down(&connection).map_err(store)?;
-    match migrations::look(&connection).map_err(store)? {
-        Found::Empty => migrations::create(&connection).map_err(store)?,
-        Found::Current => {}
-        Found::Foreign(found) => {
-            let path = path.display().to_string();
-            return Err(OpenError::Newer { path, found, known: migrations::VERSION });
-        }
+    if found == Found::Empty {
+        migrations::create(&connection).map_err(store)?;
     }
     if !opens(&connection, sealer).map_err(store)? {
         return Err(OpenError::WrongKey { path: path.display().to_string() });
@@ -71,11 +74,26 @@ fn private_file(path: &Path) -> Result<(), OpenError> {
     made.map(drop).map_err(|error| OpenError::File { path: path.display().to_string(), error })
 }
 
+/// What the file is. Asked by a connection that cannot write: setting the journal's mode would change another program's
+/// file, and closing the last connection that can write would put a newer store's log into it.
+fn look(path: &Path) -> Result<Found, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    migrations::look(&Connection::open_with_flags(path, flags)?)
+}
+
+/// Keeps the plan of a statement from depending on the values that are bound to it. Without this SQLite looks at the value
+/// of a bound `limit`, and so parses and plans such a statement anew at every execution.
+pub(crate) fn keep_plans(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
 fn settle_down(connection: &Connection) -> Result<(), StoreError> {
     assert!(rusqlite::version_number() >= SQLITE_MIN, "SQLite {} is too old", rusqlite::version());
     // A misspelt column in double quotes is an error, not a text.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    keep_plans(connection)?;
     connection.execute_batch(
         "pragma page_size = 4096;
          pragma journal_mode = wal;

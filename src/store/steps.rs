@@ -11,7 +11,7 @@ use crate::domain::effect::{Effect, Notice};
 use crate::domain::event::Event;
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Item, Kind, State};
-use crate::domain::transition::Step;
+use crate::domain::step::Step;
 
 /// What follows from an event for an Item.
 pub type Decide = dyn Fn(&Item, &Event) -> Decision + Send + Sync;
@@ -77,6 +77,9 @@ pub(crate) fn take(
     }
     if step.item != *item || !step.closed.is_empty() {
         items::save(connection, item, &step.item, &step.closed, rule.now)?;
+    } else if matches!(event, Event::Tick) {
+        // It asks Plaid and changes nothing until the answer comes: without this, the next round would tick again.
+        reschedule(connection, item, rule.now)?;
     }
     append(connection, item, &step, event, cause, rule.now)?;
     for effect in &step.effects {

@@ -23,6 +23,10 @@ pub const QUEUE_MAX: usize = 4096;
 /// How many reading connections there are.
 const READERS: usize = 2;
 
+/// How long readers may keep the log from being emptied. Our own queries take milliseconds; a backup by another program may
+/// take longer.
+const EMPTY_LOG_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How often the length of the write-ahead log is looked at.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 
@@ -104,7 +108,7 @@ impl Threads {
     /// Copies the whole log into the database and empties it, so that nothing erased is left in it.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// [`StoreError::LogInUse`] if somebody reads for so long that it cannot be emptied; what SQLite says.
     pub async fn empty_log(&self) -> Result<(), StoreError> {
         let (tell, answer) = oneshot::channel();
         // A checkpoint cannot run inside a transaction, so it runs while the answer is given: after the commit.
@@ -112,8 +116,9 @@ impl Threads {
             let opened = connection.and_then(|connection| Ok(Connection::open(connection.path().unwrap_or_default())?));
             Box::new(move |_| {
                 let done = opened.and_then(|connection| {
-                    connection.busy_timeout(Duration::from_secs(5))?;
-                    Ok(connection.execute_batch("pragma wal_checkpoint(truncate)")?)
+                    connection.busy_timeout(EMPTY_LOG_PATIENCE)?;
+                    let busy: bool = connection.query_row("pragma wal_checkpoint(truncate)", [], |row| row.get(0))?;
+                    if busy { Err(StoreError::LogInUse) } else { Ok(()) }
                 });
                 drop(tell.send(done));
             })
@@ -249,6 +254,7 @@ fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    super::open::keep_plans(&connection)?;
     connection.execute_batch("pragma mmap_size = 0; pragma temp_store = memory; pragma cache_size = -16384;")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

@@ -23,7 +23,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::engine::Engine;
-pub use listen::{Listening, bind};
+pub use listen::{Listening, bind, start};
 
 /// The largest webhook. Plaid's are a few kilobytes.
 const WEBHOOK_BYTES_MAX: usize = 1024 * 1024;

@@ -29,6 +29,7 @@ pub(super) async fn stop(State(engine): State<Engine>, Path(token): Path<String>
     match engine.store.wish(user.clone(), Wish::Stop, now).await {
         Ok(_) => {
             tracing::info!(%user, "user {user} stopped all letters");
+            engine.wake();
             let profile = engine.store.user(user).await.ok().flatten();
             with_view(&engine, profile.as_ref(), |view| page::unsubscribe(view, &UnsubscribePage::Done))
         }

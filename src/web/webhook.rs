@@ -55,7 +55,7 @@ pub(super) async fn receive(State(engine): State<Engine>, peer: Peer, headers: H
     let webhook = engine.store.seal_webhook(received_at, verified.iat, age, verified.body_sha256, &body);
     match engine.store.append_webhook(webhook).await {
         Ok(()) => {
-            engine.wake();
+            engine.webhook_came();
             StatusCode::OK.into_response()
         }
         Err(StoreError::Overloaded) => {

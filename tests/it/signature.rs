@@ -9,9 +9,9 @@ use relinkd::demo::signer::{Signer, sha256_hex};
 use relinkd::plaid::signature::{Age, Key, Refusal, TOKEN_BYTES_MAX, Verified, peek, verify};
 use serde_json::{Value, json};
 
-const KID: &str = "6c5516e1-92dc-479e-a8ff-5a51992e0001";
+pub const KID: &str = "6c5516e1-92dc-479e-a8ff-5a51992e0001";
 const IAT: i64 = 1_795_000_000;
-const BODY: &[u8] = b"{\n  \"webhook_type\": \"ITEM\",\n  \"webhook_code\": \"ERROR\"\n}";
+pub const BODY: &[u8] = b"{\n  \"webhook_type\": \"ITEM\",\n  \"webhook_code\": \"ERROR\"\n}";
 const HEADER: &str = r#"{"alg":"ES256","kid":"6c5516e1-92dc-479e-a8ff-5a51992e0001","typ":"JWT"}"#;
 
 fn now() -> Timestamp {
@@ -52,7 +52,12 @@ fn with_signature(signer: &Signer, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Strin
     format!("{signed}.{}", b64(signature))
 }
 
-type Cases = Vec<(&'static str, Refusal, String)>;
+pub type Cases = Vec<(&'static str, Refusal, String)>;
+
+/// Every hostile token for [`BODY`], with the refusal that it must meet.
+pub fn hostile(signer: &Signer) -> Cases {
+    [shapes(signer), headers(signer), algorithms(signer), kids(signer), signatures(signer), payloads(signer)].concat()
+}
 
 fn shapes(signer: &Signer) -> Cases {
     let good = signer.sign(BODY, IAT);
@@ -289,9 +294,7 @@ fn payloads(signer: &Signer) -> Cases {
 fn every_hostile_token_meets_its_refusal() {
     let signer = Signer::new(KID);
     let key = key_of(&signer, None);
-    let table: Cases =
-        [shapes(&signer), headers(&signer), algorithms(&signer), kids(&signer), signatures(&signer), payloads(&signer)]
-            .concat();
+    let table = hostile(&signer);
     assert!(table.len() >= 60, "only {} kinds", table.len());
     for (name, expected, token) in &table {
         assert_eq!(receive(token, &key, BODY), Err(*expected), "{name}");

@@ -10,6 +10,7 @@ use crate::domain::event::{Health, Observation};
 use crate::domain::ids::{Institution, InstitutionId, ItemId};
 use crate::plaid::error::PlaidError;
 use crate::plaid::fault;
+use crate::plaid::time::moment;
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -119,7 +120,7 @@ impl Client {
 
 /// A time that is no time is none: neither ends anything.
 fn time(text: Option<String>) -> Option<Timestamp> {
-    text.and_then(|text| text.parse().ok())
+    text.and_then(|text| moment(&text))
 }
 
 /// An error object or null, but there.

@@ -4,6 +4,7 @@
 //! seen, that turn the writing direction of the sentence around, or that make a name fill the page.
 
 use super::words::Words;
+use crate::domain::plain;
 
 /// The longest name that is shown, in characters. Plaid's longest are about 60; the rest of the page must stay in sight.
 const NAME_CHARS_MAX: usize = 60;
@@ -19,25 +20,9 @@ pub(super) fn alone(name: Option<&str>, words: &Words) -> String {
 }
 
 fn clean(name: &str) -> Option<String> {
-    let seen: String =
-        name.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !is_unseen(*c)).collect();
-    let words: Vec<&str> = seen.split(' ').filter(|word| !word.is_empty()).collect();
-    let mut name = words.join(" ");
-    if name.is_empty() {
-        return None;
-    }
-    if name.chars().count() > NAME_CHARS_MAX {
-        name = name.chars().take(NAME_CHARS_MAX - 1).chain(['…']).collect();
-    }
+    let name = plain::bank(name, NAME_CHARS_MAX)?;
     // Isolated, so that the letters around it keep their order.
     Some(if name.chars().any(is_right_to_left) { format!("\u{2068}{name}\u{2069}") } else { name })
-}
-
-fn is_unseen(c: char) -> bool {
-    let format = matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-    format || c.is_control()
 }
 
 fn is_right_to_left(c: char) -> bool {

@@ -1,4 +1,4 @@
-//! Text that strangers wrote (banks, users), made harmless for a line of a letter.
+//! Text that strangers wrote (banks, users), made harmless for a line of a letter or a page.
 //!
 //! It takes away what could break a line, a header or the direction of reading. It does not escape for HTML: the template
 //! engine does that, once, at the end.

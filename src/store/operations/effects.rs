@@ -1,0 +1,83 @@
+//! Effects, and when what is due next.
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::Result;
+use crate::store::outbox::{Claimed, Settlement};
+use crate::store::steps::{Rule, Told};
+use crate::store::{Store, items, outbox, steps};
+
+impl Store {
+    /// Claims effects that are due.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn claim_effects(&self, now: Timestamp, limit: u32) -> Result<Vec<Claimed>> {
+        let lease = self.lease();
+        self.threads.write(move |connection| outbox::claim(connection, now, lease, limit)).await
+    }
+
+    /// Settles a claimed effect, and takes the steps that follow from it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn settle_effect(&self, claimed: Claimed, settlement: Settlement, rule: Rule) -> Result<Vec<Told>> {
+        let operation = move |connection: &Connection| {
+            let mut told = Vec::new();
+            match &settlement {
+                Settlement::Retry { at, why } => outbox::give_back(connection, &claimed, *at, why)?,
+                Settlement::Done(events) => {
+                    outbox::remove(connection, &claimed)?;
+                    let Some(mut item) = items::load(connection, &claimed.item)? else { return Ok(told) };
+                    for event in events {
+                        item = steps::take(connection, &rule, &item, event, &claimed.key, &mut told)?;
+                    }
+                }
+            }
+            Ok(told)
+        };
+        self.threads.write(operation).await
+    }
+
+    /// When what is due next, of each kind. One look, so that a round that finds nothing due writes nothing.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn agenda(&self) -> Result<Agenda> {
+        let look = |connection: &Connection| {
+            let first = |sql: &str| -> Result<Option<Timestamp>> {
+                let at: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+                Ok(at.and_then(|at| Timestamp::from_millisecond(at).ok()))
+            };
+            Ok(Agenda {
+                items: first("select min(due_at) from items where due_at is not null")?,
+                users: first("select min(due_at) from users where due_at is not null")?,
+                effects: first("select min(due_at) from outbox where lease is null")?,
+                letters: first("select min(due_at) from letters where due_at is not null")?,
+            })
+        };
+        self.threads.read(look).await
+    }
+}
+
+/// When what is due next, of each kind; nothing where nothing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Agenda {
+    /// An Item is to be ticked.
+    pub items: Option<Timestamp>,
+    /// A user is to be looked at.
+    pub users: Option<Timestamp>,
+    /// An effect is to be carried out.
+    pub effects: Option<Timestamp>,
+    /// A letter is to be sent.
+    pub letters: Option<Timestamp>,
+}
+
+impl Agenda {
+    /// The earliest of all.
+    #[must_use]
+    pub fn next(&self) -> Option<Timestamp> {
+        [self.items, self.users, self.effects, self.letters].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,170 @@
+//! Items: register, step, tick, look.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, named_params};
+
+use super::Result;
+use crate::domain::event::Event;
+use crate::domain::ids::{Institution, ItemId, UserId};
+use crate::domain::item::Item;
+use crate::store::steps::{JournalRow, Rule, Told};
+use crate::store::views::{ItemFilter, ItemRecord};
+use crate::store::{Store, columns, inbox, items, steps, users, views};
+
+/// An Item as the application registers it.
+#[derive(Clone)]
+pub struct NewItem {
+    /// Plaid's id of it.
+    pub id: ItemId,
+    /// Whose it is.
+    pub user: UserId,
+    /// Opens the bank account's data. Sealed on its way in.
+    pub access_token: String,
+    /// The bank, where it is known.
+    pub institution: Option<Institution>,
+    /// The countries of the bank, where they differ from the configured ones.
+    pub country_codes: Option<Vec<String>>,
+}
+
+/// What a registration did.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// The Item as it is now.
+    pub record: ItemRecord,
+    /// Whether it was not registered before.
+    pub created: bool,
+    /// Whether webhooks had come before the registration, and now wait to be read.
+    pub unparked: usize,
+}
+
+impl Store {
+    /// Registers an Item, or writes what changed about it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn register(&self, new: NewItem, rule: Rule) -> Result<Registered> {
+        let inner = Arc::clone(&self.inner);
+        let operation = move |connection: &Connection| {
+            let known = items::load(connection, &new.id)?;
+            let created = known.as_ref().is_none_or(|item| item.removed.is_some());
+            users::ensure(connection, &new.user, rule.now)?;
+            let item = match known {
+                Some(item) => item,
+                None => {
+                    let item = Item::new(new.id.clone(), new.user.clone(), None, rule.now);
+                    items::insert(connection, &item)?;
+                    item
+                }
+            };
+            let token = views::access_token(connection, &inner.sealer, &new.id)?;
+            let other_bank = new.institution.is_some() && new.institution != item.institution;
+            let changed = token.as_deref() != Some(&new.access_token) || item.user != new.user || other_bank;
+            if created || changed {
+                let event = Event::Registered { user: new.user.clone(), institution: new.institution.clone() };
+                steps::take(connection, &rule, &item, &event, "api", &mut Vec::new())?;
+            }
+            let sealed = inner.sealer.seal(views::token_place(new.id.as_str()), new.access_token.as_bytes());
+            items::set_registration(connection, &new.id, Some(&sealed), new.country_codes.as_deref())?;
+            let unparked = if created { inbox::unpark(connection, &new.id)? } else { 0 };
+            let record = views::record(connection, &new.id)?.expect("it was written a moment ago");
+            Ok(Registered { record, created, unparked })
+        };
+        self.threads.write(operation).await
+    }
+
+    /// Takes steps with one Item, in order. Nothing if it is not registered.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn step(
+        &self,
+        id: ItemId,
+        events: Vec<Event>,
+        cause: String,
+        rule: Rule,
+    ) -> Result<Option<(Item, Vec<Told>)>> {
+        let operation = move |connection: &Connection| {
+            let Some(mut item) = items::load(connection, &id)? else { return Ok(None) };
+            let mut told = Vec::new();
+            for event in &events {
+                item = steps::take(connection, &rule, &item, event, &cause, &mut told)?;
+            }
+            Ok(Some((item, told)))
+        };
+        self.threads.write(operation).await
+    }
+
+    /// Ticks the Items whose time has come. Says how many there were.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn tick(&self, limit: u32, rule: Rule) -> Result<(usize, Vec<Told>)> {
+        let operation = move |connection: &Connection| {
+            let mut told = Vec::new();
+            let due = due_items(connection, rule.now, limit)?;
+            for id in &due {
+                if let Some(item) = items::load(connection, id)? {
+                    steps::take(connection, &rule, &item, &Event::Tick, "clock", &mut told)?;
+                }
+            }
+            Ok((due.len(), told))
+        };
+        self.threads.write(operation).await
+    }
+
+    /// An Item, and what was registered with it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn item(&self, id: ItemId) -> Result<Option<ItemRecord>> {
+        self.threads.read(move |connection| views::record(connection, &id)).await
+    }
+
+    /// A page of Items in the order of their ids, after a given one.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn items(&self, filter: ItemFilter, after: Option<String>, limit: u32) -> Result<Vec<Item>> {
+        self.threads.read(move |connection| views::list(connection, &filter, after.as_deref(), limit)).await
+    }
+
+    /// All Items of a user.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn items_of(&self, user: UserId) -> Result<Vec<Item>> {
+        self.threads.read(move |connection| items::of_user(connection, user.as_str())).await
+    }
+
+    /// The access token of an Item: only ever on its way to Plaid.
+    ///
+    /// # Errors
+    /// What SQLite says, or that it does not open.
+    pub async fn access_token(&self, id: ItemId) -> Result<Option<secrecy::SecretString>> {
+        let inner = Arc::clone(&self.inner);
+        let token = self.threads.read(move |connection| views::access_token(connection, &inner.sealer, &id)).await?;
+        Ok(token.map(Into::into))
+    }
+
+    /// The journal of an Item, oldest first, after a given row.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn journal(&self, id: ItemId, after: i64, limit: u32) -> Result<Vec<JournalRow>> {
+        self.threads.read(move |connection| steps::journal(connection, &id, after, limit)).await
+    }
+}
+
+fn due_items(connection: &Connection, now: Timestamp, limit: u32) -> Result<Vec<ItemId>> {
+    let mut statement = connection.prepare_cached(
+        "select item_id from items where due_at is not null and due_at <= :now order by due_at limit :limit",
+    )?;
+    let mut rows = statement.query(named_params! { ":now": now.as_millisecond(), ":limit": i64::from(limit) })?;
+    let mut due = Vec::new();
+    while let Some(row) = rows.next()? {
+        due.push(columns::Record::new("items", "item_id", row)?.item_id("item_id")?);
+    }
+    Ok(due)
+}

@@ -1,0 +1,267 @@
+//! Users and their letters.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rusqlite::Connection;
+
+use super::Result;
+use crate::domain::compose::{Circumstances, Composition, Line, Sent, User};
+use crate::domain::event::Event;
+use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
+use crate::domain::item::{Item, RemovalReason};
+use crate::store::letters::{ClaimedLetter, LetterOutcome, LetterView};
+use crate::store::steps::{Rule, Told};
+use crate::store::users::{NewProfile, Profile, Wish};
+use crate::store::{Store, items, letters, links, steps, users};
+
+/// What follows for a user from all Items, the letters sent so far and the circumstances.
+pub type Compose = dyn Fn(&User, &[Item], &[Sent], &Circumstances) -> Composition + Send + Sync;
+
+/// The rule for users, with what it needs to know beside the store's rows. It is pure: an operation may run it twice.
+pub struct Composer {
+    /// What follows for a user.
+    pub compose: Box<Compose>,
+    /// Banks at which so much broke at once that letters wait.
+    pub held: Vec<(InstitutionId, Timestamp)>,
+    /// The time zone of users who gave none.
+    pub default_zone: TimeZone,
+    /// The id of the letter, if one is written.
+    pub letter: LetterId,
+}
+
+/// What composing did for a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Composed {
+    /// What the rule said.
+    pub composition: Composition,
+    /// What the operator and the application are told.
+    pub told: Vec<Told>,
+}
+
+/// A letter that was claimed, with all that it is made of.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// To whom.
+    pub profile: Option<Profile>,
+    /// The Items that it speaks of, as they are now.
+    pub items: HashMap<ItemId, Item>,
+}
+
+impl Store {
+    /// Writes what the application says about a user. Says whether the user is new.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn put_user(&self, user: NewProfile, now: Timestamp) -> Result<bool> {
+        let inner = Arc::clone(&self.inner);
+        self.threads.write(move |connection| users::put(connection, &inner.sealer, &user, now)).await
+    }
+
+    /// A user; nothing if unknown or erased.
+    ///
+    /// # Errors
+    /// What SQLite says, or that the address does not open.
+    pub async fn user(&self, id: UserId) -> Result<Option<Profile>> {
+        let inner = Arc::clone(&self.inner);
+        self.threads.read(move |connection| users::get(connection, &inner.sealer, &id)).await
+    }
+
+    /// Notes what a user wishes about letters. Says whether there is such a user.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn wish(&self, id: UserId, wish: Wish, now: Timestamp) -> Result<bool> {
+        self.threads.write(move |connection| users::wish(connection, &id, wish, now)).await
+    }
+
+    /// Erases a user: address, name, links; the Items are forgotten here. Then nothing of it is left in the file or its
+    /// log. Says whether there was such a user.
+    ///
+    /// # Errors
+    /// [`StoreError::LogInUse`] if the rows are empty and the log is not: ask again. What SQLite says.
+    pub async fn erase_user(&self, id: UserId, rule: Rule) -> Result<bool> {
+        let operation = move |connection: &Connection| {
+            if !users::erase(connection, &id, rule.now)? {
+                return Ok(false);
+            }
+            links::revoke_all(connection, &id, rule.now)?;
+            let gone = Event::Removed { why: RemovalReason::Application };
+            for item in items::of_user(connection, id.as_str())? {
+                steps::take(connection, &rule, &item, &gone, "api", &mut Vec::new())?;
+            }
+            Ok(true)
+        };
+        let erased = self.threads.write(operation).await?;
+        // Also if it was erased before: that time the log may have been in use.
+        self.threads.empty_log().await?;
+        Ok(erased)
+    }
+
+    /// The users at whom it is time to look.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn due_users(&self, now: Timestamp, limit: u32) -> Result<Vec<UserId>> {
+        self.threads.read(move |connection| users::due(connection, now, limit)).await
+    }
+
+    /// Notes when to look at a user again.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn look_again(&self, id: UserId, at: Timestamp) -> Result<()> {
+        self.threads.write(move |connection| users::look_again(connection, &id, Some(at))).await
+    }
+
+    /// Composes for one user: writes a letter's row with its link, or notes when to look again.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn compose(&self, user: UserId, composer: Composer, rule: Rule) -> Result<Composed> {
+        let inner = Arc::clone(&self.inner);
+        let operation = move |connection: &Connection| {
+            let now = rule.now;
+            let mut told = Vec::new();
+            let Some(profile) = users::get(connection, &inner.sealer, &user)? else {
+                users::look_again(connection, &user, None)?;
+                let composition = Composition::Nothing(crate::domain::compose::Silence::NoAddress);
+                return Ok(Composed { composition, told });
+            };
+            let person = profile.for_letters(&composer.default_zone);
+            let owned = items::of_user(connection, user.as_str())?;
+            let history = letters::history(connection, &user, now)?;
+            let underway = letters::underway(connection, &user)?;
+            let circumstances = Circumstances { underway, held: composer.held, provider_full_until: None };
+            let composition = (composer.compose)(&person, &owned, &history, &circumstances);
+            users::look_again(connection, &user, None)?;
+            match &composition {
+                Composition::Nothing(_) => {}
+                Composition::Wait { until, .. } => users::look_again(connection, &user, Some(*until))?,
+                Composition::Write(lines) => {
+                    let link = links::create(connection, &user, now)?;
+                    letters::insert(connection, composer.letter, &user, lines, &link, now)?;
+                    mention(connection, &rule, composer.letter, lines, Event::LetterComposed, &mut told)?;
+                }
+            }
+            Ok(Composed { composition, told })
+        };
+        self.threads.write(operation).await
+    }
+
+    /// Banks at which very many logins broke within ten minutes of the last six hours: their letters wait until six hours
+    /// after. Many means more than 20, and more than one in twenty of the bank's Items.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn held_banks(&self, now: Timestamp) -> Result<Vec<(InstitutionId, Timestamp)>> {
+        self.threads.read(move |connection| super::breaker::held_banks(connection, now)).await
+    }
+
+    /// Claims letters that are due.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn claim_letters(&self, now: Timestamp, limit: u32) -> Result<Vec<ClaimedLetter>> {
+        self.threads.write(move |connection| letters::claim(connection, now, limit)).await
+    }
+
+    /// What a claimed letter is made of, as it is now.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn written(&self, letter: &ClaimedLetter) -> Result<Written> {
+        let (inner, user) = (Arc::clone(&self.inner), letter.user.clone());
+        let ids: Vec<ItemId> = letter.lines.iter().map(|line| line.item.clone()).collect();
+        let query = move |connection: &Connection| {
+            let mut found = HashMap::new();
+            for id in ids {
+                found.extend(items::load(connection, &id)?.map(|item| (id, item)));
+            }
+            Ok(Written { profile: users::get(connection, &inner.sealer, &user)?, items: found })
+        };
+        self.threads.read(query).await
+    }
+
+    /// Takes lines out of a letter that are not so any more: their rungs are free again.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn drop_lines(&self, letter: LetterId, lines: Vec<Line>, rule: Rule) -> Result<Vec<Told>> {
+        let operation = move |connection: &Connection| {
+            let mut told = Vec::new();
+            let items: Vec<ItemId> = lines.iter().map(|line| line.item.clone()).collect();
+            letters::drop_lines(connection, letter, &items)?;
+            mention(connection, &rule, letter, &lines, Event::LetterWithheld, &mut told)?;
+            Ok(told)
+        };
+        self.threads.write(operation).await
+    }
+
+    /// Notes that the body is about to go out. When this answers, it is on disk.
+    ///
+    /// # Errors
+    /// What SQLite says, or that the letter is not leased: then it may not be sent.
+    pub async fn start_data(&self, letter: LetterId, language: String, subject: String) -> Result<()> {
+        self.threads.write(move |connection| letters::start_data(connection, letter, &language, &subject)).await
+    }
+
+    /// Settles a claimed letter, and takes the steps that follow from it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn settle_letter(&self, letter: ClaimedLetter, outcome: LetterOutcome, rule: Rule) -> Result<Vec<Told>> {
+        let operation = move |connection: &Connection| {
+            let mut told = Vec::new();
+            letters::settle(connection, letter.id, &outcome, rule.now)?;
+            match &outcome {
+                LetterOutcome::Deferred { .. } | LetterOutcome::Uncertain { again_at: Some(_), .. } => return Ok(told),
+                LetterOutcome::Accepted { .. }
+                | LetterOutcome::WrittenDown
+                | LetterOutcome::Uncertain { again_at: None, .. } => {
+                    mention(connection, &rule, letter.id, &letter.lines, Event::LetterSent, &mut told)?;
+                }
+                LetterOutcome::Withheld { .. } => {
+                    let items: Vec<ItemId> = letter.lines.iter().map(|line| line.item.clone()).collect();
+                    letters::drop_lines(connection, letter.id, &items)?;
+                    mention(connection, &rule, letter.id, &letter.lines, Event::LetterWithheld, &mut told)?;
+                }
+                LetterOutcome::Bounced { suppress, .. } => {
+                    if *suppress {
+                        users::suppress(connection, &letter.user, rule.now)?;
+                    }
+                }
+            }
+            users::look_again(connection, &letter.user, Some(rule.now))?;
+            Ok(told)
+        };
+        self.threads.write(operation).await
+    }
+
+    /// Letters, newest first, before a given one; of one user where asked.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn letters(&self, user: Option<UserId>, before: Option<String>, limit: u32) -> Result<Vec<LetterView>> {
+        self.threads.read(move |connection| letters::list(connection, user.as_ref(), before.as_deref(), limit)).await
+    }
+}
+
+/// Tells each Item what became of a letter that speaks of it.
+fn mention(
+    connection: &Connection,
+    rule: &Rule,
+    letter: LetterId,
+    lines: &[Line],
+    event: impl Fn(crate::domain::event::Mention) -> Event,
+    told: &mut Vec<Told>,
+) -> Result<()> {
+    for (id, mention) in letters::mentions(letter, lines) {
+        if let Some(item) = items::load(connection, &id)? {
+            steps::take(connection, rule, &item, &event(mention), &format!("letter {letter}"), told)?;
+        }
+    }
+    Ok(())
+}

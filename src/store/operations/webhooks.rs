@@ -1,0 +1,142 @@
+//! Webhooks, from the wire to the Items' steps.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::Result;
+use crate::domain::ids::ItemId;
+use crate::store::inbox::{Meaning, NewWebhook, Unread, Verdict};
+use crate::store::steps::{Rule, Told};
+use crate::store::{Backlog, Receipt, Store, inbox, items, links, seal, steps, writer};
+
+impl Store {
+    /// Appends a verified webhook. When this answers, it is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Overloaded`] at once if too much waits; otherwise what SQLite says.
+    pub async fn append_webhook(&self, webhook: NewWebhook) -> Result<()> {
+        self.threads.write_one(move |connection| inbox::append(connection, &webhook)).await
+    }
+
+    /// The oldest webhooks that wait to be read.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn unread_webhooks(&self, limit: u32) -> Result<Vec<Unread>> {
+        let inner = Arc::clone(&self.inner);
+        self.threads.read(move |connection| inbox::unread(connection, &inner.sealer, limit)).await
+    }
+
+    /// Applies what webhooks mean, each whole or not at all: one that fails is noted and does not stop the others.
+    ///
+    /// # Errors
+    /// A full disk, an I/O error, what the commit says: then none of them is settled.
+    pub async fn settle_webhooks(&self, verdicts: Vec<Verdict>, rule: Arc<Rule>) -> Result<Vec<Told>> {
+        let inner = Arc::clone(&self.inner);
+        let operation = move |connection: &Connection| {
+            let mut told = Vec::new();
+            for verdict in &verdicts {
+                let apply = |connection: &Connection| {
+                    let mut news = Vec::new();
+                    apply_verdict(connection, &inner.sealer, verdict, &rule, &mut news)?;
+                    Ok(news)
+                };
+                let applied = match &verdict.meaning {
+                    // One statement happens or does not. Most webhooks are of this kind, and a savepoint copies every page
+                    // that changes in it.
+                    Meaning::Nothing { .. } => apply(connection),
+                    Meaning::Item { .. } | Meaning::Session { .. } => writer::in_savepoint(connection, apply),
+                };
+                match applied {
+                    Ok(news) => told.extend(news),
+                    // Not the webhook's fault: none is settled, and all are read again.
+                    Err(error) if connection.is_autocommit() || !error.is_of_one_row() => return Err(error),
+                    Err(error) => {
+                        tracing::error!(webhook = verdict.id, "webhook {} is not applied: {error}", verdict.id);
+                        inbox::settle(connection, verdict, None, "noted", Some(&error.to_string()), rule.now)?;
+                    }
+                }
+            }
+            Ok(told)
+        };
+        self.threads.write(operation).await
+    }
+
+    /// How the inbox stands.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn backlog(&self) -> Result<Backlog> {
+        self.threads.read(inbox::backlog).await
+    }
+
+    /// What became of the webhooks after a given one, oldest first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn receipts(&self, after: i64, limit: u32) -> Result<Vec<Receipt>> {
+        self.threads.read(move |connection| inbox::list(connection, after, limit)).await
+    }
+
+    /// Whether a row can be committed now.
+    ///
+    /// # Errors
+    /// What SQLite says: disk full, I/O error, too much waits.
+    pub async fn probe(&self, now: Timestamp) -> Result<()> {
+        self.threads
+            .write_one(move |connection| {
+                connection.execute(
+                    "insert into meta (name, value) values ('probe', ?1) on conflict do update set value = excluded.value",
+                    [now.to_string().into_bytes()],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+fn apply_verdict(
+    connection: &Connection,
+    sealer: &seal::Sealer,
+    verdict: &Verdict,
+    rule: &Rule,
+    told: &mut Vec<Told>,
+) -> Result<()> {
+    let cause = format!("webhook {}", verdict.id);
+    match &verdict.meaning {
+        Meaning::Nothing { item, note } => {
+            inbox::settle(connection, verdict, item.as_ref(), "noted", Some(note), rule.now)
+        }
+        Meaning::Session { link_token, event } => {
+            let Some((session, item)) = links::item_of_token(connection, sealer, link_token)? else {
+                let note = "names a Link token that was not made here";
+                return inbox::settle(connection, verdict, None, "noted", Some(note), rule.now);
+            };
+            links::finish_session(connection, session, rule.now)?;
+            if let Some(loaded) = items::load(connection, &item)? {
+                steps::take(connection, rule, &loaded, event, &cause, told)?;
+            }
+            inbox::settle(connection, verdict, Some(&item), "applied", None, rule.now)
+        }
+        Meaning::Item { item, events, if_seen } => {
+            let registered = items::load(connection, item)?.filter(|item| item.removed.is_none());
+            let Some(mut loaded) = registered else { return park(connection, verdict, item, rule.now) };
+            let seen = if if_seen.is_some() { inbox::seen_before(connection, verdict.id)? } else { false };
+            for event in if_seen.as_ref().filter(|_| seen).unwrap_or(events) {
+                loaded = steps::take(connection, rule, &loaded, event, &cause, told)?;
+            }
+            inbox::settle(connection, verdict, Some(item), "applied", None, rule.now)
+        }
+    }
+}
+
+fn park(connection: &Connection, verdict: &Verdict, item: &ItemId, now: Timestamp) -> Result<()> {
+    if inbox::may_park(connection, item)? {
+        inbox::settle(connection, verdict, Some(item), "parked", Some("the Item is not registered"), now)
+    } else {
+        let note = "the Item is not registered, and too many webhooks of such Items are kept already";
+        inbox::settle(connection, verdict, Some(item), "noted", Some(note), now)
+    }
+}

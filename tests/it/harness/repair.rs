@@ -1,0 +1,129 @@
+//! The user's side: links in letters, the repair page, Link.
+
+use std::time::Duration;
+
+use relinkd::demo::mailbox::Letter;
+use relinkd::demo::plaid::{Door, Item, Outcome};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::World;
+
+/// What a press answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pressed {
+    /// Link opens in the page, with this token.
+    Token(String),
+    /// Link is a page of Plaid's, at this address.
+    Hosted(String),
+    /// No Link.
+    No(StatusCode),
+}
+
+/// The link of a letter's button: it stands alone on its line of the text part.
+pub fn repair_link(letter: &Letter) -> String {
+    alone_on_its_line(letter, "/repair/")
+}
+
+/// The link that stops letters.
+pub fn stop_link(letter: &Letter) -> String {
+    alone_on_its_line(letter, "/unsubscribe/")
+}
+
+fn alone_on_its_line(letter: &Letter, part: &str) -> String {
+    let text = letter.text.as_deref().expect("a text part");
+    let line = text.lines().map(str::trim).find(|line| line.starts_with("http") && line.contains(part));
+    line.unwrap_or_else(|| panic!("no link with {part} in: {text}")).to_owned()
+}
+
+impl World {
+    /// Fetches a page. Answers status, headers that matter, and body.
+    pub async fn fetch(&self, method: Method, link: &str) -> (StatusCode, String) {
+        let answer = self.http.request(method, link).send().await.expect("the page answers");
+        let status = answer.status();
+        (status, answer.text().await.expect("a body"))
+    }
+
+    /// The button of the repair page is pressed for one Item.
+    pub async fn press_button(&self, link: &str, item: &Item) -> Pressed {
+        self.press_with(link, &json!({ "item_id": item.id })).await
+    }
+
+    /// The page found the token of the last press dead, and presses again.
+    pub async fn press_anew(&self, link: &str, item: &Item) -> Pressed {
+        self.press_with(link, &json!({ "item_id": item.id, "renew": true })).await
+    }
+
+    async fn press_with(&self, link: &str, body: &Value) -> Pressed {
+        let request = self.http.post(format!("{link}/link")).json(body);
+        let answer = request.send().await.expect("the page answers");
+        let status = answer.status();
+        if status != StatusCode::OK {
+            return Pressed::No(status);
+        }
+        let body: Value = answer.json().await.expect("JSON");
+        self.quiet().await;
+        match (&body["link_token"], &body["hosted_link_url"]) {
+            (_, Value::String(url)) => Pressed::Hosted(url.clone()),
+            (Value::String(token), _) => Pressed::Token(token.clone()),
+            _ => panic!("neither token nor address: {body}"),
+        }
+    }
+
+    /// Goes through Link to its good end.
+    pub async fn through_link(&self, pressed: &Pressed) {
+        self.ends_link(pressed, &Outcome::Success { accounts: None }).await;
+    }
+
+    /// Goes through Link to some end. Hosted Link says so in a webhook, which is waited for.
+    pub async fn ends_link(&self, pressed: &Pressed, outcome: &Outcome) {
+        let door = match pressed {
+            Pressed::Token(token) => Door::LinkToken(token.clone()),
+            Pressed::Hosted(url) => Door::Hosted(url.rsplit('/').next().expect("an id").to_owned()),
+            Pressed::No(status) => panic!("no Link: {status}"),
+        };
+        let told = |plaid: &relinkd::demo::plaid::FakePlaid| {
+            let sent = plaid.sent();
+            sent.iter().filter(|sent| sent.what == "LINK/SESSION_FINISHED" && !sent.tries.is_empty()).count()
+        };
+        let before = told(&self.plaid);
+        let view = self.plaid.link_start(&door).expect("Link opens");
+        self.plaid.link_finish(&view, outcome).expect("Link ends");
+        if view.hosted {
+            let arrived = self.plaid.wait_until(Duration::from_secs(10), |plaid| told(plaid) > before).await;
+            assert!(arrived, "Hosted Link tells how it ended");
+        }
+        self.quiet().await;
+    }
+
+    /// The page says that Link is done. Answers what it is told: works, checking or broken.
+    pub async fn done(&self, link: &str, item: &Item) -> String {
+        let body = json!({ "item_id": item.id, "link_session_id": null });
+        let answer = self.http.post(format!("{link}/done")).json(&body).send().await.expect("the page answers");
+        assert_eq!(answer.status(), StatusCode::OK);
+        let body: Value = answer.json().await.expect("JSON");
+        self.quiet().await;
+        body["state"].as_str().expect("a state").to_owned()
+    }
+
+    /// Opens a letter's link, presses, logs in, comes back.
+    pub async fn press(&self, letter: &Letter, item: &Item) -> String {
+        let link = repair_link(letter);
+        let (status, page) = self.fetch(Method::GET, &link).await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        let pressed = self.press_button(&link, item).await;
+        self.through_link(&pressed).await;
+        self.done(&link, item).await
+    }
+
+    /// One click in the mail program (RFC 8058): a POST to the address of the header.
+    pub async fn one_click_stop(&self, letter: &Letter) {
+        let header = letter.header("List-Unsubscribe").expect("the header");
+        let link = header.trim_start_matches('<').trim_end_matches('>').to_owned();
+        assert!(letter.header("List-Unsubscribe-Post").is_some_and(|post| post == "List-Unsubscribe=One-Click"));
+        let form = self.http.post(&link).header("content-type", "application/x-www-form-urlencoded");
+        let answer = form.body("List-Unsubscribe=One-Click").send().await.expect("the page answers");
+        assert_eq!(answer.status(), StatusCode::OK);
+        self.quiet().await;
+    }
+}

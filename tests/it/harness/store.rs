@@ -1,0 +1,86 @@
+//! What a story sees of the store's file, without asking the daemon: what is due, what is left, all rows.
+
+use jiff::Timestamp;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
+
+use super::World;
+
+/// What keeps a daemon from being quiet, and from when on; 0 is now.
+const BUSY: &str = "
+    select 'inbox ' || id, 0 from inbox where status = 'new'
+    union all select 'outbox ' || key, case when lease is null then due_at else 0 end from outbox
+    union all select 'letter ' || letter_id || ' ' || status, coalesce(due_at, 0) from letters
+      where status in ('leased', 'data_started') or due_at is not null
+    union all select 'item ' || item_id, due_at from items where due_at is not null
+    union all select 'user ' || user_id, due_at from users where due_at is not null";
+
+/// What should not be there once a story is over.
+const LEFT: &str = "
+    select 'outbox ' || key || ' ' || coalesce(last_error, '') from outbox
+    union all select 'letter ' || letter_id || ' ' || status || ' ' || coalesce(note, '') from letters
+      where due_at is not null or status in ('composed', 'leased', 'data_started')
+    union all select 'inbox ' || id from inbox where status = 'new'";
+
+const NEXT: &str = "
+    select min(due_at) from (
+      select due_at from items union all select due_at from users
+      union all select due_at from outbox union all select due_at from letters)";
+
+impl World {
+    fn look(&self) -> Connection {
+        let path = self.store_path();
+        let looking = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store is there");
+        looking.busy_timeout(std::time::Duration::from_secs(5)).expect("a time limit");
+        looking
+    }
+
+    /// What is due or under way. The clock is read after the store: what was due when it was written is seen.
+    pub(super) fn busy(&self) -> Vec<String> {
+        let store = self.look();
+        let mut statement = store.prepare(BUSY).expect("the schema");
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+        let all: Vec<(String, i64)> = rows.collect::<Result<_, _>>().expect("a text and a time");
+        let now = self.clock.now().as_millisecond();
+        all.into_iter().filter(|(_, due_at)| *due_at <= now).map(|(what, _)| what).collect()
+    }
+
+    pub(super) fn leftovers(&self) -> Vec<String> {
+        let store = self.look();
+        let mut statement = store.prepare(LEFT).expect("the schema");
+        let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+        rows.collect::<Result<_, _>>().expect("texts")
+    }
+
+    /// When something is due next.
+    pub(super) fn next_appointment(&self) -> Option<Timestamp> {
+        let next: Option<i64> = self.look().query_row(NEXT, [], |row| row.get(0)).expect("a number or nothing");
+        next.and_then(|at| Timestamp::from_millisecond(at).ok())
+    }
+
+    /// Every row of every table, as text.
+    pub fn rows(&self) -> Vec<String> {
+        let store = self.look();
+        let tables = "select name from sqlite_schema where type = 'table' and name not like 'sqlite_%' order by name";
+        let mut names = store.prepare(tables).expect("the schema");
+        let names = names.query_map([], |row| row.get::<_, String>(0)).expect("names");
+        names.flat_map(|name| table(&store, &name.expect("a name"))).collect()
+    }
+}
+
+fn table(store: &Connection, name: &str) -> Vec<String> {
+    let mut statement = store.prepare(&format!("select * from {name}")).expect("a table");
+    let width = statement.column_count();
+    let row = |row: &rusqlite::Row<'_>| {
+        let cells = (0..width).map(|at| match row.get_ref(at).expect("a cell") {
+            ValueRef::Null => "null".to_owned(),
+            ValueRef::Integer(number) => number.to_string(),
+            ValueRef::Real(number) => number.to_string(),
+            ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            ValueRef::Blob(bytes) => format!("{bytes:02x?}"),
+        });
+        Ok(format!("{name}: {}", cells.collect::<Vec<_>>().join(" | ")))
+    };
+    let rows = statement.query_map([], row).expect("rows");
+    rows.collect::<Result<_, _>>().expect("rows")
+}

@@ -1,0 +1,60 @@
+//! The store's operations on real files.
+
+mod inbox;
+mod items;
+mod letters;
+mod opening;
+mod outbox;
+mod secrets;
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use relinkd::domain::ids::{ItemId, UserId};
+use relinkd::domain::policy::Policy;
+use relinkd::engine::apply::rule;
+use relinkd::store::seal::Sealer;
+use relinkd::store::{NewItem, Registered, Store};
+
+/// The data key of the tests.
+pub const KEY: [u8; 32] = *b"canary-data-key-0123456789abcdef";
+
+/// So many seconds into the tests' time.
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000).expect("a time") + SignedDuration::from_secs(seconds)
+}
+
+pub fn item_id(text: &str) -> ItemId {
+    ItemId::parse(text).expect("an id")
+}
+
+/// A folder for one store.
+pub struct Place {
+    pub folder: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("relinkd.db")
+    }
+
+    pub fn open(&self, now: Timestamp) -> Store {
+        Store::open(&self.path(), Sealer::new(&KEY, &[]), now).expect("it opens")
+    }
+}
+
+/// Registers an Item with a token of its own.
+pub async fn register(store: &Store, item: &str, user: &str, now: Timestamp) -> Registered {
+    let new = NewItem {
+        id: item_id(item),
+        user: UserId::parse(user).expect("an id"),
+        access_token: format!("access-sandbox-{item}"),
+        institution: None,
+        country_codes: None,
+    };
+    store.register(new, rule(&Policy::default(), now)).await.expect("it is registered")
+}

@@ -1,0 +1,212 @@
+//! A letter's life in the store: composed once, claimed, begun, settled; and what a crash leaves of it.
+
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use relinkd::domain::compose::{Composition, Line};
+use relinkd::domain::contact::EmailAddress;
+use relinkd::domain::event::Topic;
+use relinkd::domain::ids::{LetterId, UserId};
+use relinkd::domain::item::Kind;
+use relinkd::domain::policy::Policy;
+use relinkd::engine::apply::rule;
+use relinkd::store::{
+    ClaimedLetter, Composed, Composer, LetterOutcome, LetterView, NewProfile, Purpose, Store, StoreError,
+};
+use uuid::Uuid;
+
+use super::inbox::broken;
+use super::{Place, at, item_id, register};
+
+fn user() -> UserId {
+    UserId::parse("user-1").expect("an id")
+}
+
+fn letter(number: u128) -> LetterId {
+    LetterId(Uuid::from_u128(number))
+}
+
+fn reminder(rung: u8) -> Line {
+    Line { item: item_id("item-1"), episode: 1, topic: Topic::Reminder { kind: Kind::LoginRequired, rung } }
+}
+
+/// A store with a user whose Item is broken.
+async fn with_a_broken_item(place: &Place) -> Store {
+    let store = place.open(at(0));
+    let email = EmailAddress::parse("user-1@example.com").expect("an address");
+    let profile = NewProfile { id: user(), email, name: None, locale: None, time_zone: None };
+    store.put_user(profile, at(0)).await.expect("written");
+    register(&store, "item-1", "user-1", at(0)).await;
+    let rule = rule(&Policy::default(), at(1));
+    store.step(item_id("item-1"), vec![broken()], "test".to_owned(), rule).await.expect("a step");
+    store
+}
+
+/// Composes what is said, whatever is due.
+async fn compose(store: &Store, number: u128, second: i64, lines: Vec<Line>) -> Result<Composed, StoreError> {
+    let composer = Composer {
+        compose: Box::new(move |_, _, _, _| Composition::Write(lines.clone())),
+        held: Vec::new(),
+        default_zone: TimeZone::UTC,
+        letter: letter(number),
+    };
+    store.compose(user(), composer, rule(&Policy::default(), at(second))).await
+}
+
+async fn claim(store: &Store, second: i64) -> Vec<ClaimedLetter> {
+    store.claim_letters(at(second), 10).await.expect("it claims")
+}
+
+async fn begin(store: &Store, number: u128) -> Result<(), StoreError> {
+    store.start_data(letter(number), "en".to_owned(), "Subject".to_owned()).await
+}
+
+async fn settle(store: &Store, claimed: ClaimedLetter, outcome: LetterOutcome, second: i64) {
+    store.settle_letter(claimed, outcome, rule(&Policy::default(), at(second))).await.expect("settled");
+}
+
+async fn view(store: &Store) -> LetterView {
+    store.letters(None, None, 1).await.expect("it reads").pop().expect("a letter")
+}
+
+/// How far the ladder is, and how many letters left.
+async fn ladder(store: &Store) -> (u8, u32) {
+    let item = store.item(item_id("item-1")).await.expect("it reads").expect("it is there").item;
+    let episode = item.open(Kind::LoginRequired).expect("it is broken");
+    (episode.rungs_passed, episode.letters)
+}
+
+async fn reopened(place: &Place, store: Store, second: i64) -> Store {
+    store.close().await;
+    drop(store);
+    place.open(at(second))
+}
+
+#[tokio::test]
+async fn a_letter_goes_from_composed_to_accepted() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
+    assert_eq!((view(&store).await.status.as_str(), ladder(&store).await), ("composed", (1, 0)));
+    assert_eq!(claim(&store, 9).await, []);
+    let claimed = claim(&store, 10).await.pop().expect("a claim");
+    assert_eq!((claimed.id, claimed.attempts, claimed.uncertain), (letter(1), 0, 0));
+    assert_eq!(claimed.lines, [reminder(0)]);
+    assert_eq!(claim(&store, 1_000).await, [], "it is leased");
+    let token = store.link_token(Purpose::Repair, &claimed.link_id);
+    assert_eq!(store.open_link(Purpose::Repair, &token, at(10)).await.expect("it reads"), Some(user()));
+    begin(&store, 1).await.expect("it is leased");
+    assert_eq!(view(&store).await.status, "data_started");
+    settle(&store, claimed, LetterOutcome::Accepted { reply: "250 ok".to_owned() }, 11).await;
+    let view = view(&store).await;
+    assert_eq!((view.status.as_str(), view.due_at, view.attempts), ("accepted", None, 1));
+    assert_eq!((view.settled_at, view.reply.as_deref()), (Some(at(11)), Some("250 ok")));
+    assert_eq!(ladder(&store).await, (1, 1));
+    assert_eq!(claim(&store, 1_000_000).await, []);
+}
+
+#[tokio::test]
+async fn a_body_goes_out_only_under_a_lease() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
+    assert!(begin(&store, 1).await.is_err(), "nobody claimed it");
+    assert_eq!(claim(&store, 10).await.len(), 1);
+    begin(&store, 1).await.expect("it is leased");
+    assert!(begin(&store, 1).await.is_err(), "it began already");
+    let store = reopened(&place, store, 20).await;
+    assert!(begin(&store, 1).await.is_err(), "the lease ended with the process");
+}
+
+#[tokio::test]
+async fn a_claimed_letter_that_was_not_begun_is_surely_not_sent() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
+    assert_eq!(claim(&store, 10).await.len(), 1);
+    let store = reopened(&place, store, 20).await;
+    let claimed = claim(&store, 20).await.pop().expect("it is claimed anew");
+    assert_eq!((claimed.uncertain, claimed.lines.as_slice()), (0, [reminder(0)].as_slice()));
+}
+
+#[tokio::test]
+async fn a_crash_while_the_body_went_out_is_uncertain_and_ends_the_second_time() {
+    let place = Place::new();
+    let mut store = with_a_broken_item(&place).await;
+    compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
+    for crash in 1..=2 {
+        let claimed = claim(&store, crash * 100).await.pop().expect("a claim");
+        assert_eq!(i64::from(claimed.uncertain), crash - 1);
+        begin(&store, 1).await.expect("it is leased");
+        store = reopened(&place, store, crash * 100 + 50).await;
+        assert_eq!(view(&store).await.status, "uncertain");
+    }
+    let claimed = claim(&store, 1_000).await.pop().expect("a claim");
+    assert_eq!(claimed.uncertain, 2, "whoever claims it sees that it was sent twice");
+    settle(&store, claimed, LetterOutcome::Uncertain { again_at: None, why: "twice".to_owned() }, 1_000).await;
+    assert_eq!(ladder(&store).await, (1, 1), "it counts as sent");
+    assert_eq!(claim(&store, 1_000_000).await, []);
+    let store = reopened(&place, store, 2_000).await;
+    assert_eq!(claim(&store, 1_000_000).await, [], "also after another start");
+}
+
+#[tokio::test]
+async fn a_rung_is_written_at_most_once() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
+    let links = |store: &Store| {
+        let _ = store;
+        let raw = rusqlite::Connection::open(place.path()).expect("a database");
+        raw.query_row("select count(*) from links", [], |row| row.get::<_, i64>(0)).expect("SQL")
+    };
+    assert!(compose(&store, 2, 11, vec![reminder(0)]).await.is_err());
+    assert_eq!(store.letters(None, None, 10).await.expect("it reads").len(), 1, "nothing of the second is there");
+    assert_eq!(links(&store), 1, "nor of its link");
+    assert_eq!(ladder(&store).await, (1, 0));
+    let claimed = claim(&store, 10).await.pop().expect("a claim");
+    settle(&store, claimed, LetterOutcome::Accepted { reply: "250 ok".to_owned() }, 12).await;
+    assert!(compose(&store, 3, 13, vec![reminder(0)]).await.is_err(), "also after it left");
+    compose(&store, 4, 14, vec![reminder(1)]).await.expect("the next one is another");
+    let claimed = claim(&store, 14).await.pop().expect("a claim");
+    assert_eq!(claimed.references, [letter(1)], "and stands below the first");
+}
+
+#[tokio::test]
+async fn a_withheld_letter_gives_its_rungs_back() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
+    let claimed = claim(&store, 10).await.pop().expect("a claim");
+    settle(&store, claimed, LetterOutcome::Withheld { why: "not so any more".to_owned() }, 11).await;
+    assert_eq!(ladder(&store).await, (0, 0));
+    compose(&store, 2, 12, vec![reminder(0)]).await.expect("the rung is free again");
+    assert_eq!(claim(&store, 12).await.pop().expect("a claim").references, [], "what did not leave is not referred to");
+}
+
+#[tokio::test]
+async fn a_deferred_letter_comes_back_and_counts_only_real_attempts() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
+    for (round, attempt) in [(1, true), (2, false), (3, true)] {
+        let claimed = claim(&store, round * 100).await.pop().expect("a claim");
+        let until = at(round * 100) + SignedDuration::from_secs(50);
+        let outcome = LetterOutcome::Deferred { until, why: "later".to_owned(), attempt };
+        settle(&store, claimed, outcome, round * 100).await;
+        assert_eq!(view(&store).await.due_at, Some(until));
+        assert_eq!(claim(&store, round * 100 + 49).await, []);
+    }
+    assert_eq!((view(&store).await.attempts, ladder(&store).await), (2, (1, 0)));
+}
+
+#[tokio::test]
+async fn a_bounce_that_names_the_address_stops_letters_to_it() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
+    let claimed = claim(&store, 10).await.pop().expect("a claim");
+    settle(&store, claimed, LetterOutcome::Bounced { why: "550 gone".to_owned(), suppress: true }, 11).await;
+    let profile = store.user(user()).await.expect("it reads").expect("it is there");
+    assert_eq!(profile.suppressed_at, Some(at(11)));
+    assert_eq!(claim(&store, 1_000_000).await, []);
+}

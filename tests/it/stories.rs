@@ -1,0 +1,23 @@
+//! Stories: what happens to people, from the break to the last letter. Each is one promise of the design, played out with
+//! the real daemon.
+
+mod bad_disk;
+mod ladders;
+mod links;
+mod outside;
+mod silence;
+
+use crate::harness::World;
+use relinkd::demo::plaid::Item;
+
+/// The world, one user and one healthy Item.
+async fn one_item() -> (World, Item) {
+    let world = World::new().await;
+    let item = one_item_in(&world).await;
+    (world, item)
+}
+
+async fn one_item_in(world: &World) -> Item {
+    world.user("user-1").await;
+    world.item("user-1", crate::harness::bank("First Platypus Bank")).await
+}

@@ -1,0 +1,206 @@
+//! Nobody is written to who cannot do anything, does not want it, or cannot be reached; and what waits, leaves later.
+
+use relinkd::demo::plaid::{Act, Answer, Fault};
+
+use super::{one_item, one_item_in};
+use crate::harness::mail_server::{MailServer, Mood};
+use crate::harness::{Settings, World, bank, days, hours, minutes};
+
+fn login_lost(reason: &str) -> Act {
+    Act::BreakLogin { code: "ITEM_LOGIN_REQUIRED".to_owned(), reason: Some(reason.to_owned()) }
+}
+
+#[tokio::test]
+async fn who_withdrew_on_purpose_is_not_written_to() {
+    for act in [Act::Revoke, login_lost("OAUTH_USER_REVOKED")] {
+        let (world, item) = one_item().await;
+        world.says(&item, act).await;
+        assert_eq!(world.state(&item).await, "revoked");
+        world.after(days(60)).await;
+        assert!(world.letters().is_empty());
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn who_withdraws_after_a_letter_gets_no_other() {
+    let (world, item) = one_item().await;
+    world.breaks(&item).await;
+    world.after(minutes(31)).await;
+    world.says(&item, Act::Revoke).await;
+    world.after(days(60)).await;
+    assert_eq!(world.letters().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_outage_of_the_bank_is_nobodys_letter() {
+    let (world, item) = one_item().await;
+    world.says(&item, Act::BankDown).await;
+    world.after(minutes(2)).await;
+    assert_eq!(world.state(&item).await, "healthy");
+    assert_eq!(world.view(&item).await["impaired"]["code"], "INSTITUTION_DOWN");
+    world.after(days(3)).await;
+    assert!(world.letters().is_empty());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn only_to_writes_down_and_does_not_send() {
+    let settings = Settings { mail: "only_to = [\"@team.example\"]".to_owned(), ..Settings::default() };
+    let world = World::with(settings).await;
+    world.user_at("user-2", "someone@team.example").await;
+    let item = one_item_in(&world).await;
+    let theirs = world.item("user-2", bank("Second Bank")).await;
+    world.breaks(&item).await;
+    world.breaks(&theirs).await;
+    world.after(minutes(31)).await;
+    assert_eq!(world.only_letter().to, ["someone@team.example"]);
+    let mut statuses = world.statuses().await;
+    statuses.sort();
+    assert_eq!(statuses, ["accepted", "written_down"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_mail_server_that_is_away_gets_the_letter_later() {
+    let server = MailServer::start(Mood::Away).await;
+    let world = World::with(Settings { smtp_url: Some(server.url()), ..Settings::default() }).await;
+    let item = one_item_in(&world).await;
+    world.breaks(&item).await;
+    world.after(hours(2)).await;
+    assert_eq!(world.statuses().await, ["deferred"]);
+    server.becomes(Mood::Fine);
+    world.after(hours(5)).await;
+    assert_eq!(world.statuses().await, ["accepted"]);
+    assert_eq!(server.letters().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_letter_without_a_reply_is_sent_once_more_as_the_same_letter() {
+    let server = MailServer::start(Mood::Silent).await;
+    let world = World::with(Settings { smtp_url: Some(server.url()), ..Settings::default() }).await;
+    let item = one_item_in(&world).await;
+    world.breaks(&item).await;
+    world.after(hours(7)).await;
+    assert_eq!(world.statuses().await, ["uncertain"]);
+    let ids: Vec<String> = server.letters().iter().map(|letter| header(letter, "Message-ID")).collect();
+    assert_eq!(ids.len(), 2);
+    assert_eq!(ids[0], ids[1]);
+    server.becomes(Mood::Fine);
+    world.after(days(4)).await;
+    assert_eq!(world.statuses().await, ["uncertain", "accepted"], "the ladder goes on");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_crash_while_a_letter_is_on_its_way_repeats_the_same_letter_once() {
+    let server = MailServer::start(Mood::Stalls).await;
+    let mut world = World::with(Settings { smtp_url: Some(server.url()), ..Settings::default() }).await;
+    let item = one_item_in(&world).await;
+    world.breaks(&item).await;
+    world.sleeps(minutes(31));
+    server.saw(1).await;
+    world.crash();
+    server.becomes(Mood::Fine);
+    world.start().await;
+    assert_eq!(world.statuses().await, ["accepted"]);
+    let ids: Vec<String> = server.letters().iter().map(|letter| header(letter, "Message-ID")).collect();
+    assert_eq!(ids.len(), 2, "nobody knows whether the first arrived");
+    assert_eq!(ids[0], ids[1], "so it is the same to the mailbox");
+    world.after(days(2)).await;
+    assert_eq!(server.letters().len(), 2);
+    world.end().await;
+}
+
+fn header(letter: &str, name: &str) -> String {
+    let line = letter.lines().find(|line| line.to_lowercase().starts_with(&format!("{}:", name.to_lowercase())));
+    line.unwrap_or_else(|| panic!("no {name}")).to_owned()
+}
+
+#[tokio::test]
+async fn a_recipient_that_is_gone_gets_no_more_until_there_is_a_new_address() {
+    let gone = Mood::Refuses { address: "user-1@mailbox.example", reply: "550 5.1.1 no such user" };
+    let server = MailServer::start(gone).await;
+    let world = World::with(Settings { smtp_url: Some(server.url()), ..Settings::default() }).await;
+    let item = one_item_in(&world).await;
+    world.breaks(&item).await;
+    world.after(days(5)).await;
+    assert_eq!(world.statuses().await, ["bounced"]);
+    let (_, user) = world.get("/v1/users/user-1").await;
+    assert!(user["suppressed_at"].is_string(), "{user}");
+    world.user_at("user-1", "user-1@other.example").await;
+    world.after(days(1)).await;
+    assert_eq!(world.statuses().await, ["bounced", "accepted"]);
+    assert!(server.letters()[0].contains("user-1@other.example"));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_removed_item_is_not_written_about() {
+    let (world, item) = one_item().await;
+    world.breaks(&item).await;
+    world.secretly(&item, Act::Remove).await;
+    world.after(days(30)).await;
+    assert!(world.letters().is_empty());
+    assert_eq!(world.state(&item).await, "removed");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_snoozed_item_speaks_when_the_pause_is_over() {
+    let (world, item) = one_item().await;
+    world.breaks(&item).await;
+    let until = world.clock.now() + days(10);
+    let path = format!("/v1/items/{}/snooze", item.id);
+    let (status, body) = world.post(&path, &serde_json::json!({ "until": until })).await;
+    assert!(status.is_success(), "{body}");
+    world.after(days(9)).await;
+    assert!(world.letters().is_empty());
+    world.after(days(2)).await;
+    assert_eq!(world.letters().len(), 1);
+    world.end().await;
+}
+#[tokio::test]
+async fn a_letter_waits_while_plaid_cannot_be_asked_and_says_so() {
+    let (world, item) = one_item().await;
+    world.breaks(&item).await;
+    world.plaid.fault(Fault::at(
+        "/item/get",
+        Answer::Raw { status: 502, body: "<html>bad gateway</html>".to_owned(), media_type: "text/html".to_owned() },
+    ));
+    world.after(hours(3)).await;
+    assert!(world.letters().is_empty(), "nobody knows whether it is still so");
+    let waits = world.events(&item).await.iter().filter(|name| *name == "letter_waits").count();
+    assert!((1..=40).contains(&waits), "said, and not at each breath: {waits} times");
+    world.plaid.clear_faults();
+    world.after(minutes(20)).await;
+    assert_eq!(world.letters().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn one_click_stops_at_once_and_also_what_is_composed() {
+    let (world, item) = one_item().await;
+    world.breaks(&item).await;
+    world.after(minutes(31)).await;
+    let letter = world.only_letter();
+    world.plaid.fault(Fault::at(
+        "/item/get",
+        Answer::Limited { error_code: "ITEM_GET_LIMIT".to_owned(), retry_after_secs: None },
+    ));
+    world.after(days(3)).await;
+    assert_eq!(world.statuses().await, ["accepted", "deferred"], "the second is composed and waits for Plaid");
+    world.one_click_stop(&letter).await;
+    world.plaid.clear_faults();
+    world.after(days(7)).await;
+    assert_eq!(world.letters().len(), 1);
+    assert_eq!(world.statuses().await, ["accepted", "withheld"]);
+    let (_, user) = world.get("/v1/users/user-1").await;
+    assert!(user["stopped_at"].is_string(), "{user}");
+    assert_eq!(world.press(&letter, &item).await, "works", "the link still repairs");
+    world.after(days(60)).await;
+    assert_eq!(world.letters().len(), 1);
+    world.end().await;
+}
