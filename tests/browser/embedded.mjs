@@ -48,6 +48,7 @@ export async function embedded(eyes, given) {
     const page = await follow('main', { script: false });
     await page.locator('.warn', { hasText: 'This page needs JavaScript' }).waitFor();
     eyes.check(!await button(page).isVisible(), 'a button that can do nothing is shown');
+    eyes.check(!await page.locator('#next').isVisible(), 'it says what comes next, and nothing does');
     await eyes.look(page, 'repair no script', { axe: false });
     await page.context().close();
   });
