@@ -15,7 +15,7 @@ use crate::config::LinkMode;
 use crate::domain::event::Event;
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Cure, Item, State};
-use crate::plaid::client::{CallError, Hosted, LinkToken, LinkTokenRequest};
+use crate::plaid::client::{CallError, Hosted, LinkToken, LinkTokenRequest, Verdict};
 use crate::store::{Session, StoreError};
 
 /// A token that ends sooner than this is not handed out again: a person needs some minutes at the bank.
@@ -218,16 +218,25 @@ impl Engine {
     /// # Errors
     /// What the store says.
     pub async fn claim(&self, item: &ItemId) -> Result<Claimed, StoreError> {
+        // The session first: Plaid's webhook ends it and changes the Item in one step, and may come in between.
+        let session = self.store.latest_session(item.clone()).await?;
         let Some(record) = self.store.item(item.clone()).await? else { return Ok(Claimed::Broken) };
         let before = record.item;
         if before.claim.is_none() {
             // Nothing was pressed, or it was told already: then there is nothing to claim.
-            let Some(session) = self.store.latest_session(item.clone()).await? else { return Ok(state_of(&before)) };
-            if session.hosted_url.is_some() && !self.succeeded(&session).await {
-                return Ok(Claimed::Checking);
-            }
+            let Some(session) = session else { return Ok(state_of(&before)) };
+            // Plaid's own page leads back on success and on exit alike: only Plaid tells which it was.
+            let verdict = match session.hosted_url {
+                Some(_) => self.verdict(&session).await,
+                None => Verdict::Succeeded,
+            };
+            let event = match verdict {
+                Verdict::Succeeded => Event::UpdateModeFinished,
+                Verdict::Left => Event::UpdateModeLeft,
+                Verdict::Open => return Ok(Claimed::Checking),
+            };
             self.store.finish_session(session.id, self.clock.now()).await?;
-            self.step(item, vec![Event::UpdateModeFinished], "repair page").await?;
+            self.step(item, vec![event], "repair page").await?;
         }
         Ok(match self.observe_now(item, "repair page").await? {
             Observed::Now { item, .. } => state_of(&item),
@@ -236,11 +245,11 @@ impl Engine {
         })
     }
 
-    /// Hosted Link leads back on success and on exit alike: only Plaid tells which it was.
-    async fn succeeded(&self, session: &Session) -> bool {
+    /// How a session went, as far as Plaid tells now.
+    async fn verdict(&self, session: &Session) -> Verdict {
         let _turn = self.plaid_calls.acquire().await.expect("the semaphore is never closed");
         let sessions = self.plaid.link_token_get(&session.link_token.clone().into()).await;
-        sessions.is_ok_and(|sessions| sessions.verdict() == crate::plaid::client::Verdict::Succeeded)
+        sessions.map_or(Verdict::Open, |sessions| sessions.verdict())
     }
 }
 

@@ -119,14 +119,16 @@ pub(crate) fn open_session(connection: &Connection, sealer: &Sealer, session: &S
     Ok(())
 }
 
-/// The newest unfinished press for an Item, whether its token still works or not.
+/// The newest press for an Item if it is unfinished, whether its token still works or not. An older one does not count: it
+/// was replaced because its token was dead, or another browser has it.
 pub(crate) fn latest_session(
     connection: &Connection,
     sealer: &Sealer,
     item: &ItemId,
 ) -> Result<Option<Session>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "select * from sessions where item_id = ?1 and finished_at is null order by opened_at desc limit 1",
+        "select * from (select * from sessions where item_id = ?1 order by opened_at desc, session_id desc limit 1)
+         where finished_at is null",
     )?;
     statement.query_row([item.as_str()], |row| Ok(session(sealer, row))).optional()?.transpose()
 }

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one file a subject.
 
+mod browser;
 mod canary;
 mod client;
 mod contract;

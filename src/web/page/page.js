@@ -91,8 +91,10 @@ return 'failed';
 async function start(job, renewed) {
 job.say('opening');
 const message = { item_id: job.item };
-// The server hands out the same token while it is fresh; this one turned out to be dead.
-if (renewed) message.renew = true;
+// The server hands out the same token while it is fresh; this one turned out to be dead. Plaid's own page tells nobody:
+// but who went there and did not come back the right way is not sent to the same page again.
+const before = kept();
+if (renewed || (before && before.hosted && before.item === job.item)) message.renew = true;
 const answer = await post(job.path + '/link', message);
 const body = answer.body;
 if (answer.status === 200 && body.link_token && data.link_script) return openLink(job, body, renewed);

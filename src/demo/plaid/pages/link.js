@@ -21,7 +21,7 @@
     for (const view of document.querySelectorAll('.view')) view.hidden = view.id !== id;
     const heading = $(id).querySelector('h1');
     if (!heading) return;
-    document.querySelector('main').setAttribute('aria-labelledby', heading.id);
+    document.querySelector('.card').setAttribute('aria-labelledby', heading.id);
     heading.focus();
   }
 

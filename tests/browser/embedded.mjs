@@ -1,0 +1,302 @@
+// The walk with Link inside the page. `letters` has the letter of each person of the story by name: { html, text, stop_url },
+// and `plaid`, `api` and `key` are where to break things and where to ask how they are.
+
+import { focused, tabTo } from './look.mjs';
+import { mailProgram } from './letters.mjs';
+import { World } from './world.mjs';
+
+const BANK = 'First Platypus Bank';
+const RECONNECT = `Reconnect ${BANK}`;
+
+const button = (page, name = RECONNECT) => page.getByRole('button', { name, exact: true });
+const status = (page) => page.getByRole('status');
+const bank = (page) => page.frameLocator('iframe');
+
+async function logIn(page) {
+  await bank(page).getByRole('button', { name: 'Log in', exact: true }).click();
+}
+
+export async function embedded(eyes, given) {
+  const world = new World(given);
+  const names = Object.keys(given.letters);
+  const mail = await mailProgram(names.map((name) => given.letters[name]));
+  const letterOf = (name) => mail.url(names.indexOf(name));
+  const noIcon = [/favicon/, /404 \(Not Found\)/];
+
+  /// Opens a letter and follows its button.
+  async function follow(name, { expected = [], ...more } = {}) {
+    const device = await eyes.device({ expected: [...noIcon, ...expected], ...more });
+    const page = await device.newPage();
+    await page.goto(letterOf(name));
+    await page.locator('.button a').click();
+    await page.waitForURL(/\/repair\//);
+    return page;
+  }
+
+  await eyes.walk('opening the page asks Plaid for nothing', async () => {
+    const before = await world.tokensMinted();
+    const page = await follow('main');
+    await eyes.heading(page, RECONNECT);
+    await eyes.look(page, 'repair before');
+    await page.reload();
+    await page.context().close();
+    eyes.check(await world.tokensMinted() === before, 'a page that was only opened minted a Link token');
+    eyes.check(await world.state('main') === 'login_required', 'a page that was only opened changed the state');
+  });
+
+  await eyes.walk('no script', async () => {
+    const page = await follow('main', { script: false });
+    await page.locator('.warn', { hasText: 'This page needs JavaScript' }).waitFor();
+    eyes.check(!await button(page).isVisible(), 'a button that can do nothing is shown');
+    await eyes.look(page, 'repair no script', { axe: false });
+    await page.context().close();
+  });
+
+  await eyes.walk('letter, link, press, Link, healthy', async () => {
+    const page = await follow('main');
+    await button(page).click();
+    await bank(page).getByRole('heading', { name: `Log in to ${BANK}` }).waitFor();
+    eyes.check(!page.url().includes('/repair/'), 'Link runs beside the token in the address');
+    await eyes.look(page, 'link');
+    await logIn(page);
+    await eyes.heading(page, `Done: ${BANK} works again`);
+    eyes.check(await focused(page) === `Done: ${BANK} works again`, 'the focus is not on the good news');
+    eyes.check(await page.getByRole('button').count() === 0, 'there is still a button');
+    await eyes.look(page, 'repair after');
+    eyes.check(await world.state('main') === 'healthy', 'the page says that it works, and the API does not');
+
+    await page.reload();
+    await eyes.heading(page, `All is well with ${BANK}`);
+    await eyes.look(page, 'repair works');
+    await page.goto(letterOf('main'));
+    await page.locator('.button a').click();
+    await eyes.heading(page, `All is well with ${BANK}`);
+    await page.context().close();
+  });
+
+  await eyes.walk('back and forward', async () => {
+    const page = await follow('back');
+    await button(page).click();
+    await bank(page).getByRole('heading', { name: `Log in to ${BANK}` }).waitFor();
+    await page.goBack();
+    await page.waitForURL(letterOf('back'));
+    await page.goForward();
+    await button(page).click();
+    await logIn(page);
+    await eyes.heading(page, `Done: ${BANK} works again`);
+    await page.goBack();
+    await page.waitForURL(letterOf('back'));
+    await page.goForward();
+    await eyes.heading(page, `All is well with ${BANK}`);
+    await page.context().close();
+  });
+
+  await eyes.walk('a reload while Link is open', async () => {
+    const page = await follow('reload');
+    await button(page).click();
+    await bank(page).getByRole('heading', { name: `Log in to ${BANK}` }).waitFor();
+    await page.reload();
+    await eyes.heading(page, RECONNECT);
+    await button(page).click();
+    await logIn(page);
+    await eyes.heading(page, `Done: ${BANK} works again`);
+    await page.context().close();
+  });
+
+  await eyes.walk('a second device', async () => {
+    const page = await follow('main');
+    await eyes.heading(page, `All is well with ${BANK}`);
+    await page.context().close();
+  });
+
+  await eyes.walk('left, then done', async () => {
+    const page = await follow('left');
+    await button(page).click();
+    await bank(page).getByRole('button', { name: 'Close' }).click();
+    await status(page).filter({ hasText: 'You left before it was finished.' }).waitFor();
+    eyes.check(await focused(page) === RECONNECT, 'the focus is not back on the button');
+    eyes.check(await world.state('left') === 'login_required', 'leaving closed something');
+    await eyes.look(page, 'repair left');
+    await button(page).click();
+    await logIn(page);
+    await eyes.heading(page, `Done: ${BANK} works again`);
+    await page.context().close();
+  });
+
+  await eyes.walk('wrong password', async () => {
+    const page = await follow('wrong');
+    await button(page).click();
+    await bank(page).getByRole('button', { name: 'Wrong password' }).click();
+    await bank(page).getByRole('alert').waitFor();
+    await bank(page).getByRole('button', { name: 'Close' }).click();
+    await status(page).filter({ hasText: 'The login was not accepted.' }).waitFor();
+    await eyes.look(page, 'repair wrong password');
+    await button(page).click();
+    await logIn(page);
+    await eyes.heading(page, `Done: ${BANK} works again`);
+    await page.context().close();
+  });
+
+  await eyes.walk('so many wrong passwords that the Link token dies', async () => {
+    const page = await follow('dead', { expected: [/status of 400/] });
+    await button(page).click();
+    for (let count = 0; count < 5; count += 1) {
+      await bank(page).locator('main:not([aria-busy])').waitFor();
+      await bank(page).getByRole('button', { name: 'Wrong password' }).click();
+    }
+    await bank(page).locator('main:not([aria-busy])').waitFor();
+    await bank(page).getByRole('button', { name: 'Log in', exact: true }).click();
+    await bank(page).getByRole('heading', { name: 'This link does not work any more' }).waitFor();
+    await bank(page).locator('#over-close').click();
+    // The page asks for a new token by itself.
+    await logIn(page);
+    await eyes.heading(page, `Done: ${BANK} works again`);
+    await page.context().close();
+  });
+
+  await eyes.walk('with the keyboard alone', async () => {
+    const device = await eyes.device({ expected: noIcon });
+    const page = await device.newPage();
+    await page.goto(letterOf('keyboard'));
+    await tabTo(page, page, RECONNECT);
+    await page.keyboard.press('Enter');
+    await eyes.heading(page, RECONNECT);
+    await tabTo(page, page, RECONNECT);
+    await page.keyboard.press('Enter');
+    await bank(page).getByRole('heading', { name: `Log in to ${BANK}` }).waitFor();
+    await page.keyboard.press('Escape');
+    await status(page).filter({ hasText: 'You left before it was finished.' }).waitFor();
+    await page.keyboard.press('Enter');
+    await bank(page).getByRole('heading', { name: `Log in to ${BANK}` }).waitFor();
+    await tabTo(page, page.frames()[1], 'Log in');
+    await page.keyboard.press('Enter');
+    await eyes.heading(page, `Done: ${BANK} works again`);
+    await tabTo(page, page, 'Open Demo Budget');
+    await device.close();
+  });
+
+  await eyes.walk('repaired elsewhere while the page was open', async () => {
+    const page = await follow('elsewhere', { expected: [/status of 409/] });
+    await eyes.heading(page, RECONNECT);
+    await world.act('elsewhere', { act: 'repair_elsewhere', webhook: 'lose' });
+    await button(page).click();
+    await eyes.heading(page, `Done: ${BANK} works again`);
+    await page.context().close();
+  });
+
+  await eyes.walk('no way to Plaid, to the server, to Link', async () => {
+    const page = await follow('trouble', { expected: [/status of 503/, /ERR_INTERNET_DISCONNECTED/, /ERR_FAILED/] });
+    await world.fault({ path: '/link/token/create', answer: { kind: 'raw', status: 502, body: '<h1>Bad gateway</h1>' } });
+    await button(page).click();
+    await status(page).filter({ hasText: 'does not answer' }).waitFor();
+    await eyes.look(page, 'repair plaid down');
+    await world.clearFaults();
+
+    await page.context().setOffline(true);
+    await button(page).click();
+    await status(page).filter({ hasText: 'The internet cannot be reached.' }).waitFor();
+    await page.context().setOffline(false);
+
+    await page.route('**/link-initialize.js', (route) => route.abort());
+    await button(page).click();
+    await status(page).filter({ hasText: 'Plaid could not be loaded.' }).waitFor();
+    eyes.check(page.url().includes('/repair/'), 'the address was not put back');
+    await page.unroute('**/link-initialize.js');
+
+    await button(page).click();
+    await logIn(page);
+    await eyes.heading(page, `Done: ${BANK} works again`);
+    await page.context().close();
+  });
+
+  await eyes.walk('several banks, one page', async () => {
+    const page = await follow('many');
+    await eyes.heading(page, 'Your bank connections');
+    await eyes.look(page, 'repair many');
+    for (const [place, name] of ['Bank of the North', BANK, 'Riverside Credit Union'].entries()) {
+      await button(page, `Reconnect ${name}`).click();
+      await logIn(page);
+      if (place === 2) break;
+      await status(page).filter({ hasText: `Done: ${name} works again.` }).waitFor();
+      if (place === 0) await eyes.look(page, 'repair many, one done');
+    }
+    await eyes.heading(page, 'Done: all your connections work');
+    await eyes.look(page, 'repair many, all done');
+    await page.reload();
+    await eyes.heading(page, 'All your connections work');
+    await eyes.look(page, 'repair many work');
+    await page.context().close();
+  });
+
+  await eyes.walk('a consent that ends', async () => {
+    const page = await follow('consent');
+    await eyes.heading(page, `Renew the connection to ${BANK}`);
+    await eyes.look(page, 'repair consent');
+    await button(page, `Renew ${BANK}`).click();
+    await logIn(page);
+    await eyes.heading(page, `Done: ${BANK} works again`);
+    await page.context().close();
+  });
+
+  await eyes.walk('new accounts', async () => {
+    const page = await follow('accounts');
+    await eyes.heading(page, `New accounts at ${BANK}`);
+    await eyes.look(page, 'repair accounts');
+    await button(page, `Choose accounts at ${BANK}`).click();
+    await logIn(page);
+    await bank(page).getByRole('heading', { name: 'Choose accounts to share' }).waitFor();
+    await eyes.look(page, 'link accounts');
+    await bank(page).getByRole('button', { name: 'Continue' }).click();
+    await eyes.heading(page, `Done: ${BANK} works again`);
+    await page.context().close();
+  });
+
+  await eyes.walk('a connection that was removed', async () => {
+    const page = await follow('removed', { expected: [/status of 410/] });
+    await eyes.heading(page, RECONNECT);
+    await world.forget('removed');
+    await button(page).click();
+    await page.getByText('there is nothing to repair').or(page.getByText('This link no longer works')).waitFor();
+    await eyes.look(page, 'repair removed');
+    await page.context().close();
+  });
+
+  await eyes.walk('stopping the letters', async () => {
+    const device = await eyes.device({ expected: noIcon });
+    const page = await device.newPage();
+    await page.goto(letterOf('stopper'));
+    await page.getByRole('link', { name: 'Stop these emails' }).click();
+    await eyes.heading(page, 'Stop these reminders?');
+    await eyes.look(page, 'unsubscribe');
+    await page.reload();
+    eyes.check((await world.user('stopper')).stopped_at === null, 'opening the page stopped the letters');
+    await button(page, 'Stop the reminders').click();
+    await eyes.heading(page, 'The reminders are off');
+    await eyes.look(page, 'unsubscribe done');
+    eyes.check((await world.user('stopper')).stopped_at !== null, 'the press stopped nothing');
+    await device.close();
+  });
+
+  await eyes.walk('stopping the letters without script', async () => {
+    const device = await eyes.device({ expected: noIcon, script: false });
+    const page = await device.newPage();
+    await page.goto(given.letters.left.stop_url);
+    await button(page, 'Stop the reminders').click();
+    await eyes.heading(page, 'The reminders are off');
+    await device.close();
+  });
+
+  await eyes.walk('links that lead nowhere', async () => {
+    const device = await eyes.device({ expected: [/status of 4(04|10)/] });
+    const page = await device.newPage();
+    for (const [name, path] of [['repair', 'repair/abc.def'], ['unsubscribe', 'unsubscribe/abc.def'], ['page', 'abc']]) {
+      await page.goto(`${given.public}/${path}`);
+      await eyes.look(page, `no such ${name}`);
+    }
+    await page.goto(`${given.public}/repair-return`);
+    await eyes.heading(page, 'You are back');
+    await eyes.look(page, 'way back, lost');
+    await device.close();
+  });
+  mail.stop();
+}
