@@ -62,7 +62,11 @@ impl Store {
                 }
             };
             let token = views::access_token(connection, &inner.sealer, &new.id)?;
-            let other_bank = new.institution.is_some() && new.institution != item.institution;
+            // By its id: the name that Plaid gives may differ from the application's, and is no other bank.
+            let other_bank = new
+                .institution
+                .as_ref()
+                .is_some_and(|bank| item.institution.as_ref().is_none_or(|known| known.id != bank.id));
             let changed = token.as_deref() != Some(&new.access_token) || item.user != new.user || other_bank;
             if created || changed {
                 let event = Event::Registered { user: new.user.clone(), institution: new.institution.clone() };
