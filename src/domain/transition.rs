@@ -395,7 +395,8 @@ impl Draft {
         match near {
             Some(ends) if cured => self.expiring(Deadline::Known(ends), ExpiryReason::ConsentEnds),
             None if cured => self.close_expiry(outcome),
-            Some(ends) if matches!(noted.deadline, Deadline::Assumed(_)) && noted.why != ExpiryReason::BankMoves => {
+            // Plaid's word on the end counts, be it earlier than what was noted or the first that names a moment.
+            Some(ends) if noted.why != ExpiryReason::BankMoves => {
                 self.expiring(Deadline::Known(ends), ExpiryReason::ConsentEnds);
             }
             Some(_) | None if deadline <= answer.asked_at => self.close_expiry(Outcome::Lapsed),

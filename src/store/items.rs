@@ -338,3 +338,10 @@ pub(crate) fn set_registration(
     })?;
     Ok(())
 }
+
+/// Notes when to tick an Item again.
+pub(crate) fn look_again(connection: &Connection, id: &ItemId, at: Timestamp) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached("update items set due_at = :at where item_id = :item")?;
+    statement.execute(named_params! { ":at": ms(at), ":item": id.as_str() })?;
+    Ok(())
+}

@@ -2,8 +2,8 @@
 //!
 //! The daemon runs in this process beside the demo's Plaid. The mail server is aiosmtpd and the browser is Chromium, each a
 //! process of its own; `tests/browser/` has the walks, and `.ci/browser-tools` brings what they need. Where that is missing
-//! the walks are skipped, aloud; with `RELINKD_REQUIRE_BROWSER` set they fail.
-//! `RELINKD_BROWSER_SHOTS=FOLDER` has the walks take pictures of all that they see.
+//! the walks are skipped, aloud; with `TEST_REQUIRE_BROWSER` set they fail.
+//! `TEST_BROWSER_SHOTS=FOLDER` has the walks take pictures of all that they see.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ fn variable(name: &str) -> Option<String> {
 
 /// Where the tools are, if they all are there.
 fn tools() -> Option<PathBuf> {
-    let folder = variable("RELINKD_BROWSER_TOOLS")
+    let folder = variable("TEST_BROWSER_TOOLS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/browser-tools"), PathBuf::from);
     let runs = |program: &str| {
         let ran = std::process::Command::new(program).arg("--version").stdout(Stdio::null()).status();
@@ -59,8 +59,8 @@ fn tools() -> Option<PathBuf> {
         return Some(folder);
     }
     let why = format!("{} missing: run .ci/browser-tools {}", missing.join(", "), folder.display());
-    assert!(variable("RELINKD_REQUIRE_BROWSER").is_none(), "{why}");
-    eprintln!("SKIPPED: the walk in a browser ({why})");
+    assert!(variable("TEST_REQUIRE_BROWSER").is_none(), "{why}");
+    crate::process::say(&format!("SKIPPED: the walk in a browser ({why})"));
     None
 }
 
@@ -310,7 +310,7 @@ struct Walked {
 async fn walk(tools: &Path, story: &str, mut given: Value) -> Walked {
     given["story"] = json!(story);
     given["tools"] = json!(tools);
-    given["shots"] = json!(variable("RELINKD_BROWSER_SHOTS"));
+    given["shots"] = json!(variable("TEST_BROWSER_SHOTS"));
     let mut process = Command::new("node")
         .arg(script("walk.mjs"))
         .stdin(Stdio::piped())

@@ -1,7 +1,7 @@
 //! Each request that we send, checked against Plaid's own OpenAPI file, and each answer of its examples read by us.
 //!
 //! The file is Plaid's and is not part of this project. Where it is absent the test says so and passes; with
-//! `RELINKD_REQUIRE_CONTRACT` set it fails instead.
+//! `TEST_REQUIRE_CONTRACT` set it fails instead.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,12 +20,12 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/plaid/openapi
 /// Plaid's file, or nothing where it is absent and nobody insists on it.
 fn document() -> Option<Document> {
     #[expect(clippy::disallowed_methods, reason = "a switch of this test, which has no configuration")]
-    let required = std::env::var("RELINKD_REQUIRE_CONTRACT").is_ok_and(|value| !value.is_empty() && value != "0");
+    let required = std::env::var("TEST_REQUIRE_CONTRACT").is_ok_and(|value| !value.is_empty() && value != "0");
     if Path::new(FILE).exists() {
         let text = std::fs::read_to_string(FILE).expect("the file can be read");
         return Some(Document::parse(&text));
     }
-    assert!(!required, "RELINKD_REQUIRE_CONTRACT is set, and there is no {FILE}");
+    assert!(!required, "TEST_REQUIRE_CONTRACT is set, and there is no {FILE}");
     // Straight to the terminal: the test harness would swallow it.
     let _ = std::io::Write::write_all(
         &mut std::io::stderr(),

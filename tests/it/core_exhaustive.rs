@@ -1,7 +1,7 @@
 //! The rule for an Item against written invariants: every shape of an Item x every event x several moments.
 //!
 //! The whole product is some thousands of millions of cases, so one case in [`STRIDE`] is tried: the stride is a prime that
-//! divides no axis, so every value of every axis meets every value of every other. `RELINKD_CORE_STRIDE=1` tries them all
+//! divides no axis, so every value of every axis meets every value of every other. `TEST_CORE_STRIDE=1` tries them all
 //! (hours). The invariants, by the names under which they fail:
 //!
 //! - **removed is terminal**: nothing but a registration changes a removed Item or does anything about it.
@@ -295,7 +295,7 @@ impl Axes {
 #[test]
 fn every_step_keeps_the_invariants() {
     let (axes, policy) = (axes(), any_hour());
-    let (size, stride) = (axes.size(), from_environment("RELINKD_CORE_STRIDE", STRIDE));
+    let (size, stride) = (axes.size(), from_environment("TEST_CORE_STRIDE", STRIDE));
     // The first case of each invariant that does not hold: one run shows them all.
     let mut faults: BTreeMap<&str, String> = BTreeMap::new();
     let mut index = 0;

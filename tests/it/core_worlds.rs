@@ -1,5 +1,5 @@
 //! Simulated worlds of ninety days: whatever happens at Plaid and however webhooks, answers and letters are lost or late,
-//! the promises to the user hold. 200 seeds in the suite; `RELINKD_WORLD_SEEDS=20000` tries more.
+//! the promises to the user hold. 200 seeds in the suite; `TEST_WORLD_SEEDS=20000` tries more.
 
 use std::collections::BTreeMap;
 
@@ -157,7 +157,7 @@ fn live(seed: u64, logged: bool) -> World {
 #[test]
 fn ninety_days_keep_every_promise() {
     let mut letters = 0;
-    for seed in 0..from_environment("RELINKD_WORLD_SEEDS", 200) {
+    for seed in 0..from_environment("TEST_WORLD_SEEDS", 200) {
         let mut world = live(seed, false);
         promises(&world, seed);
         letters += world.left.len();

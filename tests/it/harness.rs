@@ -241,7 +241,7 @@ impl World {
         format!("{}/plaid/webhook", self.public_url)
     }
 
-    async fn put(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+    pub async fn put(&self, path: &str, body: &Value) -> (StatusCode, Value) {
         self.api(self.http.put(format!("{}{path}", self.private_url)).json(body)).await
     }
 

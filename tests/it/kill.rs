@@ -321,7 +321,8 @@ impl Drop for Traced {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_at_any_write_or_sync_loses_no_answered_webhook() {
     if !process::has("strace") {
-        eprintln!("SKIPPED: there is no strace, so nothing is killed at its system calls");
+        assert!(std::env::var_os("TEST_REQUIRE_STRACE").is_none(), "there is no strace");
+        process::say("SKIPPED: there is no strace, so nothing is killed at its system calls");
         return;
     }
     let points = asked_for("TEST_KILL_POINTS", 40);

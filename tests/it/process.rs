@@ -181,3 +181,9 @@ pub fn has(program: &str) -> bool {
 fn exists(folder: &Path, program: &str) -> bool {
     folder.join(program).is_file()
 }
+
+/// Says aloud what is skipped: past the test runner, which keeps to itself what a passing test prints.
+pub fn say(line: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}

@@ -20,7 +20,8 @@ impl Draft {
         match mention.topic {
             Topic::Reminder { kind, rung } => {
                 self.on_ladder(kind, mention.episode, |_, letters| *letters += 1);
-                if rung.saturating_add(1) >= policy.ladder(kind).len() {
+                let is_open = self.item.open(kind).is_some_and(|open| open.number == mention.episode);
+                if is_open && rung.saturating_add(1) >= policy.ladder(kind).len() {
                     self.tell(Notice::LadderEnded { episode: mention.episode });
                 }
             }

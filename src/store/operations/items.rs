@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, named_params};
 
 use super::Result;
@@ -11,7 +11,10 @@ use crate::domain::ids::{Institution, ItemId, UserId};
 use crate::domain::item::Item;
 use crate::store::steps::{JournalRow, Rule, Told};
 use crate::store::views::{ItemFilter, ItemRecord};
-use crate::store::{Store, columns, inbox, items, steps, users, views};
+use crate::store::{Store, columns, inbox, items, steps, users, views, writer};
+
+/// How long an Item that does not read is left alone.
+const BAD_ROW_REST: SignedDuration = SignedDuration::from_hours(1);
 
 /// An Item as the application registers it.
 #[derive(Clone)]
@@ -59,7 +62,11 @@ impl Store {
                 }
             };
             let token = views::access_token(connection, &inner.sealer, &new.id)?;
-            let other_bank = new.institution.is_some() && new.institution != item.institution;
+            // By its id: the name that Plaid gives may differ from the application's, and is no other bank.
+            let other_bank = new
+                .institution
+                .as_ref()
+                .is_some_and(|bank| item.institution.as_ref().is_none_or(|known| known.id != bank.id));
             let changed = token.as_deref() != Some(&new.access_token) || item.user != new.user || other_bank;
             if created || changed {
                 let event = Event::Registered { user: new.user.clone(), institution: new.institution.clone() };
@@ -96,7 +103,8 @@ impl Store {
         self.threads.write(operation).await
     }
 
-    /// Ticks the Items whose time has come. Says how many there were.
+    /// Ticks the Items whose time has come. Says how many there were. One that does not read does not stop the others: it is
+    /// looked at again in an hour.
     ///
     /// # Errors
     /// What SQLite says.
@@ -105,8 +113,20 @@ impl Store {
             let mut told = Vec::new();
             let due = due_items(connection, rule.now, limit)?;
             for id in &due {
-                if let Some(item) = items::load(connection, id)? {
-                    steps::take(connection, &rule, &item, &Event::Tick, "clock", &mut told)?;
+                let ticked = writer::in_savepoint(connection, |connection| {
+                    let mut news = Vec::new();
+                    if let Some(item) = items::load(connection, id)? {
+                        steps::take(connection, &rule, &item, &Event::Tick, "clock", &mut news)?;
+                    }
+                    Ok(news)
+                });
+                match ticked {
+                    Ok(news) => told.extend(news),
+                    Err(error) if connection.is_autocommit() || !error.is_of_one_row() => return Err(error),
+                    Err(error) => {
+                        tracing::error!(item = %id, "Item {id} is not ticked: {error}");
+                        items::look_again(connection, id, crate::store::later(rule.now, BAD_ROW_REST))?;
+                    }
                 }
             }
             Ok((due.len(), told))

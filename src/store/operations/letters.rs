@@ -81,7 +81,7 @@ impl Store {
     /// log. Says whether there was such a user.
     ///
     /// # Errors
-    /// [`StoreError::LogInUse`] if the rows are empty and the log is not: ask again. What SQLite says.
+    /// [`LogInUse`](crate::store::StoreError::LogInUse) if the rows are empty and the log is not: ask again. What SQLite says.
     pub async fn erase_user(&self, id: UserId, rule: Rule) -> Result<bool> {
         let operation = move |connection: &Connection| {
             if !users::erase(connection, &id, rule.now)? {

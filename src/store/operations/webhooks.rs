@@ -15,7 +15,7 @@ impl Store {
     /// Appends a verified webhook. When this answers, it is on disk.
     ///
     /// # Errors
-    /// [`StoreError::Overloaded`] at once if too much waits; otherwise what SQLite says.
+    /// [`Overloaded`](crate::store::StoreError::Overloaded) at once if too much waits; otherwise what SQLite says.
     pub async fn append_webhook(&self, webhook: NewWebhook) -> Result<()> {
         self.threads.write_one(move |connection| inbox::append(connection, &webhook)).await
     }

@@ -210,7 +210,7 @@ async fn on_a_full_disk_nothing_is_acknowledged_that_is_not_kept_and_room_cures_
         done.is_ok_and(|done| done.status.success())
     };
     if !mount(&["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs"]) {
-        eprintln!("SKIPPED: mounting is not allowed here, so no disk can be filled");
+        crate::process::say("SKIPPED: mounting is not allowed here, so no disk can be filled");
         return;
     }
     let _disk = Unmount(disk.clone());

@@ -3,6 +3,7 @@
 use relinkd::demo::mailbox::Letter;
 use relinkd::demo::plaid::{Act, Bank, NewItem};
 use secrecy::ExposeSecret as _;
+use serde_json::json;
 
 use super::{one_item, one_item_in};
 use crate::harness::{Settings, World, bank, days, hours, minutes};
@@ -192,6 +193,22 @@ async fn webhooks_before_the_registration_are_applied_by_it() {
     assert_eq!(receipts["data"][0]["status"], "applied");
     world.after(minutes(31)).await;
     assert_eq!(world.letters().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn to_register_again_under_the_banks_other_name_changes_nothing() {
+    let (world, item) = one_item().await;
+    let before = world.journal(&item).await.len();
+    let body = json!({
+        "access_token": item.access_token.expose_secret(),
+        "user_id": item.user,
+        "institution_id": item.bank,
+        "institution_name": "What the application calls it",
+    });
+    let (status, view) = world.put(&format!("/v1/items/{}", item.id), &body).await;
+    assert_eq!((status.as_u16(), &view["token"]), (200, &json!("proven")));
+    assert_eq!(world.journal(&item).await.len(), before);
     world.end().await;
 }
 
