@@ -225,6 +225,9 @@ impl Engine {
                 // It says nothing about the recipient: the letter waits until the operator has put it right.
                 self.outcome(letter, Outcome::Deferred { why: Deferral::Later(Later::Sender, stage), reply })
             }
+            Outcome::Refused { why: Never::RateLimited, reply, stage } => {
+                self.outcome(letter, Outcome::Deferred { why: Deferral::Later(Later::RateLimited, stage), reply })
+            }
             Outcome::Refused { why: never, .. } => {
                 LetterOutcome::Bounced { why, suppress: never == Never::RecipientGone }
             }
