@@ -19,6 +19,7 @@ pub mod schedule;
 pub mod status;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -60,7 +61,8 @@ pub struct Parts {
     pub stop: CancellationToken,
     banks: banks::Banks,
     templates: Templates,
-    mail_server: smtp::Server,
+    mail_server: smtp::Connections,
+    keeps_connections: AtomicBool,
     plaid_calls: Semaphore,
     effects_under_way: Arc<Semaphore>,
     letters_under_way: Arc<Semaphore>,
@@ -105,11 +107,12 @@ impl Engine {
             secret: config.plaid.secret.clone(),
         })?;
         let keys = Keys::new(store.verification_keys().await?, clock.now());
-        let mail_server = post::server(&config)?;
+        let mail_server = smtp::Connections::new(post::server(&config)?, smtp::Limits::default());
         Ok(Self(Arc::new(Parts {
             banks: banks::Banks::default(),
             templates: Templates::built_in()?,
             mail_server,
+            keeps_connections: AtomicBool::new(false),
             plaid,
             keys,
             clock,

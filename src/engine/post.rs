@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
@@ -200,9 +201,34 @@ impl Engine {
             let (language, subject) = (post.language.tag().to_owned(), post.rendered.subject.clone());
             self.store.start_data(letter.id, language, subject).await
         };
-        let limits = smtp::Limits::default();
-        let outcome = smtp::send(&self.mail_server, &limits, message.envelope(), &message.formatted(), begin).await;
+        let outcome = self.mail_server.send(message.envelope(), &message.formatted(), begin).await;
+        self.keep_connections();
         self.outcome(letter, outcome)
+    }
+
+    /// Sees to it that connections to the mail server which carry no more letters are hung up. One task is enough.
+    fn keep_connections(&self) {
+        if self.keeps_connections.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let engine = self.clone();
+        self.begin(async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(smtp::IDLE_MAX / 4) => {}
+                    () = engine.stop.cancelled() => {}
+                }
+                // Before the look, so that whoever keeps a connection after it begins another task.
+                engine.keeps_connections.store(false, Ordering::Release);
+                if engine.stop.is_cancelled() {
+                    return engine.mail_server.close_all().await;
+                }
+                let any_left = engine.mail_server.close_idle().await;
+                if !any_left || engine.keeps_connections.swap(true, Ordering::AcqRel) {
+                    return;
+                }
+            }
+        });
     }
 
     /// What the dialogue with the mail server means for the letter.

@@ -81,8 +81,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut talking: tokio::
 }
 
 async fn talk(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    let mood = shared.mood.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if mood == Mood::Away {
+    let mood = || shared.mood.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if mood() == Mood::Away {
         return Ok(());
     }
     let mut stream = BufReader::new(stream);
@@ -91,7 +91,10 @@ async fn talk(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     while stream.read_line(&mut line).await? > 0 {
         let command = line.trim_end().to_owned();
         line.clear();
+        // Connections are kept, so the mood can change on one.
+        let mood = mood();
         let reply = match (command.split([' ', ':']).next().unwrap_or_default(), &mood) {
+            (_, Mood::Away) => return Ok(()),
             ("EHLO", _) => "250-at your service\r\n250 8BITMIME",
             ("RCPT", Mood::Refuses { address, reply }) if command.contains(address) => reply,
             ("MAIL" | "RCPT" | "RSET", _) => "250 2.0.0 fine",
