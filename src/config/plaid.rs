@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::SecretString;
 use url::Url;
 
-use super::address::{origin, page, word};
+use super::address::{is_loopback, origin, page, word};
 use super::section::{Section, Wrong};
 
 /// Where a browser gets Plaid Link from, unless told otherwise: <https://plaid.com/docs/link/web/>.
@@ -36,6 +36,14 @@ pub struct Plaid {
     pub link_mode: LinkMode,
     /// What a webhook does whose signature is too old.
     pub late_webhooks: LateWebhooks,
+}
+
+impl Plaid {
+    /// Whether this Plaid is on this machine, and so none of Plaid's own.
+    #[must_use]
+    pub fn is_on_this_machine(&self) -> bool {
+        self.base_url.host().is_some_and(|host| is_loopback(&host))
+    }
 }
 
 /// Plaid's worlds.

@@ -27,4 +27,5 @@ mod signature;
 mod small_plaid;
 mod store;
 mod stories;
+mod trigger;
 mod webhook;
