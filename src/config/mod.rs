@@ -35,7 +35,7 @@ pub use api::{ApiKey, Scope};
 pub use app::{App, LANGUAGES};
 pub use fault::{Fault, Faults, Place};
 pub use log::{Log, LogFormat};
-pub use mail::{AddressPattern, Login, Mail, Mailbox, Security, Smtp};
+pub use mail::{AddressPattern, Events, Login, Mail, Mailbox, Security, Smtp};
 pub use plaid::{CountryCode, Environment, LateWebhooks, LinkMode, Plaid, WebhookElsewhere};
 pub use schedule::Schedule;
 pub use server::{IpRange, Server};

@@ -198,8 +198,7 @@ fn gathered_at(
 /// Whether a line of a composed letter is still so. Asked again right before the letter leaves: it may have waited for days.
 #[must_use]
 pub fn still_wanted(line: &Line, item: &Item, user: &User, now: Timestamp, policy: &Policy) -> bool {
-    let silent = silence(user).is_some() || user.snoozed_until.is_some_and(|until| until > now);
-    if silent || item.user != user.id || !matches!(addressable(item, now), Addressable::Now) {
+    if is_silent(user, now) || item.user != user.id || !matches!(addressable(item, now), Addressable::Now) {
         return false;
     }
     match line.topic {
@@ -224,6 +223,12 @@ fn is_news(item: &Item, mended_at: Timestamp, now: Timestamp) -> bool {
 pub fn speaks_at(item: &Item, now: Timestamp, policy: &Policy) -> Option<Timestamp> {
     let outlook = outlook(item, &[], &Circumstances::default(), now, policy);
     if outlook.due.is_empty() { outlook.next } else { Some(now) }
+}
+
+/// Whether a user is to get no letter at this moment, whatever there is to say.
+#[must_use]
+pub fn is_silent(user: &User, now: Timestamp) -> bool {
+    silence(user).is_some() || user.snoozed_until.is_some_and(|until| until > now)
 }
 
 fn silence(user: &User) -> Option<Silence> {

@@ -7,6 +7,7 @@
 //! it), [`mod@transition`] (the one rule for an Item), [`mod@compose`] (the one rule for a user), then [`ladder`],
 //! [`window`] and [`policy`] for when letters are due, [`step`] and [`effect`] for what follows.
 
+pub mod bounces;
 pub mod compose;
 pub mod contact;
 pub mod cron;
@@ -17,6 +18,7 @@ pub mod item;
 pub mod ladder;
 pub mod plain;
 pub mod policy;
+pub mod provider;
 pub mod step;
 pub mod transition;
 pub mod window;

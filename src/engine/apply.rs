@@ -41,6 +41,7 @@ impl Engine {
                 compose(user, items, sent, circumstances, now, &policy)
             }),
             held,
+            caps: self.config.mail.daily_caps.clone(),
             default_zone: self.config.app.time_zone.zone().clone(),
             letter: self.clock.new_letter(),
         }
@@ -80,6 +81,9 @@ pub(super) fn tell(told: &[Told]) {
             }
             Notice::ClaimNotConfirmed => {
                 tracing::warn!(%item, "Item {item}: update mode was said to have worked, but Plaid says otherwise");
+            }
+            Notice::Unreachable { why } => {
+                tracing::warn!(%item, ?why, "Item {item}: its user's address takes no letters any more ({why:?})");
             }
             Notice::AccountRevoked => tracing::info!(%item, "Item {item}: the user withdrew one account"),
             Notice::Superseded { by } => {

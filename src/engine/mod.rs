@@ -16,6 +16,7 @@ pub mod keys;
 mod observe;
 mod post;
 pub mod repair;
+pub mod returned;
 pub mod schedule;
 pub mod status;
 mod traffic;

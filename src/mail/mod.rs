@@ -5,11 +5,14 @@
 //!
 //! The way of a letter: [`letter::Letter`] is rendered in a [`language::Language`] to a subject, a text and an HTML part;
 //! [`message::Addressing`] makes a MIME message of it; [`smtp::send`] hands that over, and says in an
+//! [`smtp::Outcome`] what became of it. What comes back later is read by [`report`] and [`events`].
 
+pub mod events;
 pub mod language;
 pub mod letter;
 pub mod message;
 pub mod reply;
+pub mod report;
 pub mod server;
 pub mod smtp;
 pub mod stage;

@@ -10,9 +10,12 @@ use uuid::Uuid;
 
 use super::columns::{Record, ms};
 use super::error::StoreError;
+use super::pauses::{self, Gate};
 use crate::domain::compose::{Line, Sent};
+use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Mention, Topic};
 use crate::domain::ids::{ItemId, LetterId, UserId};
+use crate::domain::provider::Cap;
 
 /// How far back the letters to a user matter for what may be sent now.
 const HISTORY: SignedDuration = SignedDuration::from_hours(31 * 24);
@@ -65,12 +68,19 @@ pub enum LetterOutcome {
         /// Whether this counts as an attempt; waiting for daytime or for Plaid does not.
         attempt: bool,
     },
+    /// The mail server says that the sender is at fault: all letters wait, and this one is tried again.
+    SenderAtFault {
+        /// When.
+        until: Timestamp,
+        /// What the mail server said.
+        why: String,
+    },
     /// It cannot be delivered.
     Bounced {
         /// What the mail server said.
         why: String,
-        /// Whether the address takes no letters at all.
-        suppress: bool,
+        /// The address that takes no letters at all, if that is why.
+        gone: Option<EmailAddress>,
     },
     /// The body went out and no reply came.
     Uncertain {
@@ -84,6 +94,18 @@ pub enum LetterOutcome {
         /// Why.
         why: String,
     },
+}
+
+/// Whether a letter whose body is about to go out may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Begun {
+    /// It is written down as leaving.
+    Go,
+    /// Its user wants no letters now, or the address takes none: that was said a moment ago.
+    Unwanted,
+    /// The mailbox provider takes no more of our letters before then.
+    Full(Timestamp),
 }
 
 /// A letter as people see it.
@@ -107,6 +129,8 @@ pub struct LetterView {
     pub attempts: u32,
     /// What the mail server said last.
     pub reply: Option<String>,
+    /// What came back later: `hard`, `soft` or `complaint`.
+    pub bounce: Option<String>,
     /// Why it waits, or why it did not leave.
     pub note: Option<String>,
     /// When its fate was known.
@@ -139,12 +163,13 @@ pub(crate) fn insert(
     user: &UserId,
     lines: &[Line],
     link_id: &str,
+    provider: Option<&str>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let reminder = lines.iter().any(|line| line.topic != Topic::WorksAgain);
     let mut statement = connection.prepare_cached(
-        "insert into letters (letter_id, user_id, composed_at, status, reminder, link_id, due_at)
-         values (:letter, :user, :now, 'composed', :reminder, :link, :now)",
+        "insert into letters (letter_id, user_id, composed_at, status, reminder, link_id, due_at, provider, provider_day)
+         values (:letter, :user, :now, 'composed', :reminder, :link, :now, :provider, :day)",
     )?;
     statement.execute(named_params! {
         ":letter": id.to_string(),
@@ -152,6 +177,8 @@ pub(crate) fn insert(
         ":now": ms(now),
         ":reminder": reminder,
         ":link": link_id,
+        ":provider": provider,
+        ":day": provider.map(|_| pauses::day(now)),
     })?;
     for line in lines {
         let (topic, kind, rung) = match line.topic {
@@ -202,8 +229,14 @@ pub(crate) fn underway(connection: &Connection, user: &UserId) -> Result<bool, S
     Ok(connection.prepare_cached(&sql)?.query_row([user.as_str()], |row| row.get(0))?)
 }
 
-/// Claims letters that are due, the longest due first.
+/// Claims letters that are due, the longest due first. During a pause none, or the one that tries.
 pub(crate) fn claim(connection: &Connection, now: Timestamp, limit: u32) -> Result<Vec<ClaimedLetter>, StoreError> {
+    let gate = pauses::gate(connection)?;
+    let limit = match gate {
+        Gate::Open => limit,
+        Gate::OneFrom(from) if from <= now => limit.min(1),
+        Gate::OneFrom(_) | Gate::Closed => return Ok(Vec::new()),
+    };
     let mut statement = connection.prepare_cached(
         "update letters set status = 'leased', due_at = null where letter_id in
            (select letter_id from letters where due_at is not null and due_at <= :now order by due_at limit :limit)
@@ -213,6 +246,9 @@ pub(crate) fn claim(connection: &Connection, now: Timestamp, limit: u32) -> Resu
     let mut claimed = Vec::new();
     while let Some(row) = rows.next()? {
         claimed.push(claimed_letter(connection, row)?);
+    }
+    if !matches!(gate, Gate::Open) && !claimed.is_empty() {
+        pauses::try_one(connection, now)?;
     }
     Ok(claimed)
 }
@@ -278,13 +314,18 @@ pub(crate) fn start_data(
     id: LetterId,
     language: &str,
     subject: &str,
+    address_hmac: &[u8],
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
-        "update letters set status = 'data_started', language = :language, subject = :subject
+        "update letters set status = 'data_started', language = :language, subject = :subject, address_hmac = :hmac
          where letter_id = :letter and status = 'leased'",
     )?;
-    let changed =
-        statement.execute(named_params! { ":letter": id.to_string(), ":language": language, ":subject": subject })?;
+    let changed = statement.execute(named_params! {
+        ":letter": id.to_string(),
+        ":language": language,
+        ":subject": subject,
+        ":hmac": address_hmac,
+    })?;
     if changed == 1 {
         return Ok(());
     }
@@ -294,6 +335,31 @@ pub(crate) fn start_data(
         column: "status",
         problem: "is not 'leased', so the letter may not be sent".to_owned(),
     })
+}
+
+/// Counts a letter to a mailbox provider, unless it was counted there today. Says until when the provider is full, if it is.
+pub(crate) fn count_for_provider(
+    connection: &Connection,
+    id: LetterId,
+    cap: &Cap,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select exists (select 1 from letters where letter_id = :letter and provider = :provider and provider_day = :day)",
+    )?;
+    let (letter, today) = (id.to_string(), pauses::day(now));
+    let named = named_params! { ":letter": letter, ":provider": cap.provider, ":day": today };
+    if statement.query_row(named, |row| row.get(0))? {
+        return Ok(None);
+    }
+    if let Some(until) = pauses::full_until(connection, cap, now)? {
+        return Ok(Some(until));
+    }
+    pauses::count(connection, &cap.provider, now)?;
+    let mut statement = connection
+        .prepare_cached("update letters set provider = :provider, provider_day = :day where letter_id = :letter")?;
+    statement.execute(named_params! { ":letter": letter, ":provider": cap.provider, ":day": today })?;
+    Ok(None)
 }
 
 /// Takes lines out of a letter that are not so any more.
@@ -317,6 +383,7 @@ pub(crate) fn settle(
         LetterOutcome::Accepted { reply } => ("accepted", None, reply.as_str(), true, false),
         LetterOutcome::WrittenDown => ("written_down", None, "kept here: [mail] only_to", true, false),
         LetterOutcome::Deferred { until, why, attempt } => ("deferred", Some(*until), why.as_str(), *attempt, false),
+        LetterOutcome::SenderAtFault { until, why } => ("deferred", Some(*until), why.as_str(), true, false),
         LetterOutcome::Bounced { why, .. } => ("bounced", None, why.as_str(), true, false),
         LetterOutcome::Uncertain { again_at, why } => ("uncertain", *again_at, why.as_str(), true, true),
         LetterOutcome::Withheld { why } => ("withheld", None, why.as_str(), false, false),
@@ -324,7 +391,8 @@ pub(crate) fn settle(
     let is_reply = matches!(outcome, LetterOutcome::Accepted { .. } | LetterOutcome::Bounced { .. });
     let mut statement = connection.prepare_cached(
         "update letters set status = :status, due_at = :due, attempts = attempts + :attempt,
-           uncertain = uncertain + :uncertain, reply = coalesce(:reply, reply), note = :note, settled_at = :settled
+           uncertain = uncertain + :uncertain, reply = coalesce(:reply, reply), note = :note, settled_at = :settled,
+           bounce = case when :gone then 'hard' else bounce end
          where letter_id = :letter",
     )?;
     statement.execute(named_params! {
@@ -336,6 +404,7 @@ pub(crate) fn settle(
         ":reply": is_reply.then_some(text),
         ":note": (!is_reply).then_some(text),
         ":settled": due.is_none().then_some(ms(now)),
+        ":gone": matches!(outcome, LetterOutcome::Bounced { gone: Some(_), .. }),
     })?;
     Ok(())
 }
@@ -391,6 +460,7 @@ pub(crate) fn list(
             due_at: record.time_if("due_at")?,
             attempts: record.count("attempts")?,
             reply: record.get("reply")?,
+            bounce: record.get("bounce")?,
             note: record.get("note")?,
             settled_at: record.time_if("settled_at")?,
             lines: line_views(connection, &record.id)?,

@@ -14,8 +14,10 @@ mod migrations;
 mod open;
 mod operations;
 mod outbox;
+mod pauses;
 pub mod seal;
 mod steps;
+mod suppressions;
 mod users;
 mod verification_keys;
 mod views;
@@ -29,12 +31,16 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use error::{OpenError, StoreError};
 pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict};
-pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView};
+pub use letters::{Begun, ClaimedLetter, LetterOutcome, LetterView, LineView};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
-pub use operations::{Agenda, Composed, Composer, NewItem, Registered, Written};
+pub use operations::{
+    Agenda, Back, Composed, Composer, Departure, MailReport, NewItem, Registered, Reported, Settled, Whose, Written,
+};
 pub use outbox::{Claimed, Settlement};
+pub use pauses::{Pause, PauseReason};
 pub use steps::{Decision, JournalRow, Rule, Told};
+pub use suppressions::{Source, Suppression, SuppressionView};
 pub use users::{NewProfile, Profile, Wish};
 pub use verification_keys::StoredKey;
 pub use views::{ItemFilter, ItemRecord};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{Record, ms};
 use super::error::StoreError;
 use super::seal::{Place, Sealer};
+use super::suppressions;
 use crate::domain::compose::{Reach, User};
 use crate::domain::contact::{EmailAddress, Locale, PersonName, ZoneName};
 use crate::domain::ids::UserId;
@@ -59,8 +60,6 @@ struct Contact {
     name: Option<String>,
 }
 
-const ADDRESS: &str = "address";
-
 fn place(row: &str) -> Place<'_> {
     Place { table: "users", column: "contact", row }
 }
@@ -74,8 +73,8 @@ pub(crate) fn ensure(connection: &Connection, id: &UserId, now: Timestamp) -> Re
     Ok(())
 }
 
-/// Writes what the application says. Says whether the user is new. Another address takes letters again, whatever became of
-/// the old one; a wish for no letters stays.
+/// Writes what the application says. Says whether the user is new. Another address takes letters, whatever became of the old
+/// one, unless it is suppressed itself; a wish for no letters stays.
 pub(crate) fn put(
     connection: &Connection,
     sealer: &Sealer,
@@ -83,7 +82,6 @@ pub(crate) fn put(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let known = get(connection, sealer, &user.id)?;
-    let same_address = known.as_ref().and_then(|known| known.email.as_ref()).is_some_and(|known| known == &user.email);
     let contact = Contact {
         email: user.email.as_str().to_owned(),
         name: user.name.as_ref().map(|name| name.as_str().to_owned()),
@@ -92,18 +90,16 @@ pub(crate) fn put(
     ensure(connection, &user.id, now)?;
     let mut statement = connection.prepare_cached(
         "update users set contact = :contact, address_hmac = :hmac, locale = :locale, time_zone = :zone,
-           updated_at = :now, erased_at = null, due_at = :now,
-           suppressed_at = case when :same then suppressed_at end
+           updated_at = :now, erased_at = null, due_at = :now
          where user_id = :user",
     )?;
     statement.execute(named_params! {
         ":user": user.id.as_str(),
         ":contact": sealer.seal(place(user.id.as_str()), &contact),
-        ":hmac": sealer.lookup(ADDRESS, &user.email.for_lookup()),
+        ":hmac": suppressions::hmac(sealer, &user.email),
         ":locale": user.locale.as_ref().map(Locale::as_str),
         ":zone": user.time_zone.as_ref().map(ZoneName::as_str),
         ":now": ms(now),
-        ":same": same_address,
     })?;
     Ok(known.is_none_or(|known| known.email.is_none()))
 }
@@ -111,7 +107,12 @@ pub(crate) fn put(
 /// A user as registered; nothing if unknown or erased.
 pub(crate) fn get(connection: &Connection, sealer: &Sealer, id: &UserId) -> Result<Option<Profile>, StoreError> {
     let mut statement = connection.prepare_cached("select * from users where user_id = ?1 and erased_at is null")?;
-    statement.query_row([id.as_str()], |row| Ok(profile(sealer, row))).optional()?.transpose()
+    let found = statement.query_row([id.as_str()], |row| Ok(profile(sealer, row))).optional()?.transpose()?;
+    let Some(mut profile) = found else { return Ok(None) };
+    if let Some(email) = &profile.email {
+        profile.suppressed_at = suppressions::since(connection, sealer, email)?;
+    }
+    Ok(Some(profile))
 }
 
 fn profile(sealer: &Sealer, row: &Row<'_>) -> Result<Profile, StoreError> {
@@ -142,7 +143,7 @@ fn profile(sealer: &Sealer, row: &Row<'_>) -> Result<Profile, StoreError> {
         locale,
         time_zone,
         stopped_at: record.time_if("stopped_at")?,
-        suppressed_at: record.time_if("suppressed_at")?,
+        suppressed_at: None,
         snoozed_until: record.time_if("snoozed_until")?,
         created_at: record.time("created_at")?,
         updated_at: record.time("updated_at")?,
@@ -195,10 +196,10 @@ pub(crate) fn wish(connection: &Connection, id: &UserId, wish: Wish, now: Timest
     Ok(changed == 1)
 }
 
-/// Notes that a user's address takes no letters.
-pub(crate) fn suppress(connection: &Connection, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
-    let mut statement = connection
-        .prepare_cached("update users set suppressed_at = coalesce(suppressed_at, :now) where user_id = :user")?;
+/// Notes that somebody called a letter spam: no letters to this user, also under another address.
+pub(crate) fn stop(connection: &Connection, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
+    let mut statement =
+        connection.prepare_cached("update users set stopped_at = coalesce(stopped_at, :now) where user_id = :user")?;
     statement.execute(named_params! { ":now": ms(now), ":user": id.as_str() })?;
     Ok(())
 }

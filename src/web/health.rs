@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::engine::Engine;
 use crate::engine::status::Health;
-use crate::store::Backlog;
+use crate::store::{Backlog, Pause};
 
 /// The process answers.
 pub(super) async fn alive() -> &'static str {
@@ -23,6 +23,8 @@ pub(super) struct Readiness {
     store: Option<String>,
     /// What waits in the inbox.
     inbox: Option<Backlog>,
+    /// Why all letters wait; nothing while they leave.
+    letters_paused: Option<Pause>,
     /// How the outside does. Faults there do not make us unready.
     #[serde(flatten)]
     outside: Health,
@@ -32,7 +34,8 @@ pub(super) struct Readiness {
 pub(super) async fn ready(State(engine): State<Engine>) -> (StatusCode, Json<Readiness>) {
     let probe = engine.store.probe(engine.clock.now()).await;
     let inbox = engine.store.backlog().await.ok();
+    let letters_paused = engine.store.pause().await.ok().flatten();
     let status = if probe.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let store = probe.err().map(|error| error.to_string());
-    (status, Json(Readiness { ready: store.is_none(), store, inbox, outside: engine.status.health() }))
+    (status, Json(Readiness { ready: store.is_none(), store, inbox, letters_paused, outside: engine.status.health() }))
 }

@@ -33,7 +33,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use relinkd::domain::event::{Event, Health, Mention, Observation, Topic};
+use relinkd::domain::event::{Event, Health, Mention, NoLetters, Observation, Topic};
 use relinkd::domain::ids::{AccountId, LetterId, SessionId};
 use relinkd::domain::item::{
     Arrival, Break, Claim, Cure, Deadline, Episode, Expiry, ExpiryReason, Impaired, Item, Kind, Login, RemovalReason,
@@ -200,6 +200,7 @@ fn events() -> Vec<Event> {
         Event::Resumed,
         Event::Superseded { by },
         Event::Unsuperseded,
+        Event::Unreachable { why: NoLetters::Gone },
         Event::LetterWaits { letter: LetterId(Uuid::from_u128(7)), why: "night".to_owned() },
     ];
     for why in REASONS {

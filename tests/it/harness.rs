@@ -7,6 +7,7 @@
 pub mod command;
 pub mod mail_server;
 pub mod repair;
+mod returned;
 mod store;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@ mod items;
 mod letters;
 mod opening;
 mod outbox;
+mod pauses;
 mod secrets;
 
 use std::path::PathBuf;

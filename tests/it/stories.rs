@@ -5,6 +5,7 @@ mod bad_disk;
 mod ladders;
 mod links;
 mod outside;
+mod returned;
 mod silence;
 
 use crate::harness::World;

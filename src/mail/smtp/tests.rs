@@ -286,6 +286,7 @@ async fn a_body_injects_nothing_on_the_wire() {
         date: jiff::Timestamp::UNIX_EPOCH,
         from_name: "Acorn Budget",
         from_address: "hello@acorn.example",
+        return_path: None,
         reply_to: None,
         to_name: None,
         to_address: "user-1@example.com",

@@ -8,6 +8,7 @@
 mod items;
 mod lists;
 pub mod problem;
+mod suppressions;
 mod users;
 mod view;
 
@@ -18,10 +19,11 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 
 use crate::config::{ApiKey, Scope};
 use crate::engine::Engine;
+use crate::mail::report::REPORT_BYTES_MAX;
 use problem::Problem;
 
 /// The largest body.
@@ -48,6 +50,11 @@ pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
         .route("/v1/items/{item_id}/repair-link", post(items::repair_link))
         .route("/v1/items/{item_id}/link-token", post(items::link_token))
         .route("/v1/users/{user_id}", put(users::register).get(users::show).delete(users::erase))
+        .route("/v1/suppressions", get(suppressions::list).post(suppressions::add).delete(suppressions::remove))
+        .route("/v1/suppressions/{suppression_id}", delete(suppressions::remove_by_id))
+        .route("/v1/pause", get(suppressions::show_pause))
+        .route("/v1/pause/end", post(suppressions::end_pause))
+        .route("/v1/bounces", post(suppressions::take_report).layer(DefaultBodyLimit::max(REPORT_BYTES_MAX)))
         .route("/v1/letters", get(lists::letters))
         .route("/v1/webhooks", get(lists::webhooks))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
