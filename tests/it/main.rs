@@ -14,6 +14,7 @@ mod core_wakeups;
 mod core_world;
 mod core_worlds;
 mod examples;
+mod fault_owners;
 mod harness;
 mod key;
 mod kill;
