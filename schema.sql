@@ -36,6 +36,7 @@ create table items (
   user_id             text not null references users,
   access_token        blob,               -- sealed; gone with the Item
   token               text not null check (token in ('unproven', 'proven', 'foreign', 'refused')),
+  created_at          integer not null,   -- when Plaid made it; until Plaid says so, the first registration
   registered_at       integer not null,   -- the present token
   institution_id      text,
   institution_name    text,               -- the bank's word: untrusted text
@@ -60,6 +61,15 @@ create index items_by_user on items (user_id);
 create index items_by_state on items (state, item_id);
 create index items_by_institution on items (institution_id, item_id) where institution_id is not null;
 create index items_due on items (due_at) where due_at is not null;
+
+-- What the accounts of an Item are known by, as of the last time that Plaid was asked for them: HMACs, each after the id of
+-- its key; never a name or a mask. They say whether two Items share an account, and whether a repair led to other ones.
+create table accounts (
+  item_id      text not null references items,
+  fingerprint  blob not null,             -- one for each key that is configured
+  made_from    text not null check (made_from in ('name_mask', 'name', 'persistent')),
+  primary key (item_id, fingerprint)
+) strict, without rowid;
 
 -- Episodes: one condition of one Item from opening to closing.
 create table episodes (

@@ -86,8 +86,12 @@ impl Owner {
             Self::UserWithdrew => "the user decided so; link anew if they wish, or remove the Item",
             Self::Bank => "wait: the bank is down, and it is asked again",
             Self::Plaid => "wait: Plaid is down, busy or not ready, and it is asked again",
-            Self::Operator => "yours to put right: look the code up at https://plaid.com/docs/errors/, or open a ticket",
-            Self::NewItem => "update mode cannot repair it: let the user link the bank anew in your application, then remove this Item",
+            Self::Operator => {
+                "yours to put right: look the code up at https://plaid.com/docs/errors/, or open a ticket"
+            }
+            Self::NewItem => {
+                "update mode cannot repair it: let the user link the bank anew in your application, then remove this Item"
+            }
             Self::Gone => "nothing to repair: the Item is gone at Plaid",
             Self::Nobody => "not known here: look the code up at https://plaid.com/docs/errors/; nobody is written to",
         }

@@ -53,6 +53,7 @@ fn bare(row: &Row<'_>) -> Result<Item, StoreError> {
         id: record.item_id("item_id")?,
         user: record.user_id("user_id")?,
         institution,
+        created_at: record.time("created_at")?,
         registered_at: record.time("registered_at")?,
         token: record.named("token", &TOKENS)?,
         since: record.time("since")?,
@@ -151,7 +152,7 @@ pub(crate) fn save(
 
 fn save_row(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
-        "update items set user_id = :user, token = :token, registered_at = :registered_at,
+        "update items set user_id = :user, token = :token, registered_at = :registered_at, created_at = :created_at,
            institution_id = :institution_id, institution_name = :institution_name, state = :state, since = :since,
            removed_at = :removed_at, removed_why = :removed_why, claim_at = :claim_at,
            impaired_since = :impaired_since, impaired_code = :impaired_code, superseded_by = :superseded_by,
@@ -165,6 +166,7 @@ fn save_row(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), 
         ":user": item.user.as_str(),
         ":token": name_of(&item.token, &TOKENS),
         ":registered_at": ms(item.registered_at),
+        ":created_at": ms(item.created_at),
         ":institution_id": item.institution.as_ref().map(|bank| bank.id.as_str()),
         ":institution_name": item.institution.as_ref().and_then(|bank| bank.name.as_deref()),
         ":state": item.state().name(),
@@ -306,13 +308,14 @@ fn upsert(
 /// Makes the row of a new Item, before its first step fills it.
 pub(crate) fn insert(connection: &Connection, item: &Item) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
-        "insert into items (item_id, user_id, token, registered_at, state, since, episodes)
-         values (:item, :user, :token, :registered_at, :state, :since, 0)",
+        "insert into items (item_id, user_id, token, created_at, registered_at, state, since, episodes)
+         values (:item, :user, :token, :created_at, :registered_at, :state, :since, 0)",
     )?;
     statement.execute(named_params! {
         ":item": item.id.as_str(),
         ":user": item.user.as_str(),
         ":token": name_of(&item.token, &TOKENS),
+        ":created_at": ms(item.created_at),
         ":registered_at": ms(item.registered_at),
         ":state": item.state().name(),
         ":since": ms(item.since),

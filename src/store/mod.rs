@@ -4,6 +4,7 @@
 //! domain that may run twice; a transaction is never handed out, and never held across the network. Secrets are sealed
 //! before they reach a row (`seal`). This folder does not know Plaid, mail or HTTP.
 
+mod accounts;
 mod columns;
 mod error;
 mod inbox;
@@ -15,6 +16,7 @@ mod open;
 mod operations;
 mod outbox;
 pub mod seal;
+mod siblings;
 mod steps;
 mod users;
 mod verification_keys;
@@ -27,12 +29,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use accounts::Account;
 pub use error::{OpenError, StoreError};
 pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict};
 pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
-pub use operations::{Agenda, Composed, Composer, NewItem, Registered, Written};
+pub use operations::{Agenda, Asked, Composed, Composer, NewItem, Registered, Written};
 pub use outbox::{Claimed, Settlement};
 pub use steps::{Decision, JournalRow, Rule, Told};
 pub use users::{NewProfile, Profile, Wish};

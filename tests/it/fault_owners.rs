@@ -17,7 +17,10 @@ fn shared(name: &str) -> Option<String> {
     }
     let required = std::env::vars_os().any(|(name, _)| name == "TEST_REQUIRE_SHARED");
     assert!(!required, "TEST_REQUIRE_SHARED is set, and {} is not there", path.display());
-    crate::process::say(&format!("SKIPPED: {} is not there, so the table of faults is not held against it", path.display()));
+    crate::process::say(&format!(
+        "SKIPPED: {} is not there, so the table of faults is not held against it",
+        path.display()
+    ));
     None
 }
 

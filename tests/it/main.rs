@@ -9,6 +9,7 @@ mod core_invariants;
 mod core_plaid;
 mod core_properties;
 mod core_stories;
+mod core_supersede;
 mod core_support;
 mod core_wakeups;
 mod core_world;

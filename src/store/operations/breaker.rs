@@ -42,7 +42,8 @@ pub(super) fn held_banks(connection: &Connection, now: Timestamp) -> Result<Vec<
             outages.entry(bank).and_modify(|outage| outage.burst(minute)).or_insert(Outage::new(minute));
         }
     }
-    let held = outages.into_iter().filter_map(|(bank, outage)| Some((InstitutionId::parse(bank).ok()?, outage.until()?)));
+    let held =
+        outages.into_iter().filter_map(|(bank, outage)| Some((InstitutionId::parse(bank).ok()?, outage.until()?)));
     Ok(held.filter(|(_, until)| *until > now).collect())
 }
 

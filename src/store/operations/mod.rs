@@ -1,5 +1,6 @@
 //! The operations that the rest of relinkd asks for, one file a subject. Each is atomic: whole, or not at all.
 
+mod accounts;
 mod breaker;
 mod effects;
 mod items;
@@ -7,6 +8,7 @@ mod letters;
 mod links;
 mod webhooks;
 
+pub use accounts::Asked;
 pub use effects::Agenda;
 pub use items::{NewItem, Registered};
 pub use letters::{Composed, Composer, Written};
