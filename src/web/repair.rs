@@ -65,7 +65,12 @@ pub(super) async fn press(State(engine): State<Engine>, Path(token): Path<String
     let Some(item) = chosen(&visit, body.item_id.as_ref()) else { return gone(&engine, is_form) };
     // A browser without script can only go to Plaid's own page.
     let mode = if is_form { config::LinkMode::Hosted } else { engine.config.plaid.link_mode };
-    match engine.press(&item.id, mode, body.renew).await {
+    let pressed = match &item.superseded_by {
+        // A repair would kill the newer Item, which works.
+        Some(_) => Ok(Press::Works),
+        None => engine.press(&item.id, mode, body.renew).await,
+    };
+    match pressed {
         Ok(press) if is_form => form_answer(&engine, &visit, item, press),
         Ok(press) => json_answer(press),
         Err(error) => failed(&engine, &error).into_response(),
