@@ -32,7 +32,7 @@ pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_M
 pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
-pub use operations::{Agenda, Composed, Composer, NewItem, Registered, Written};
+pub use operations::{Agenda, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, Registered, Written};
 pub use outbox::{Claimed, Settlement};
 pub use steps::{Decision, JournalRow, Rule, Told};
 pub use users::{NewProfile, Profile, Wish};

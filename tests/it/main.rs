@@ -5,6 +5,7 @@ mod canary;
 mod client;
 mod contract;
 mod core_exhaustive;
+mod core_hold;
 mod core_invariants;
 mod core_plaid;
 mod core_properties;

@@ -2,12 +2,14 @@
 
 mod breaker;
 mod effects;
+mod import;
 mod items;
 mod letters;
 mod links;
 mod webhooks;
 
 pub use effects::Agenda;
+pub use import::{IMPORT_ROWS_MAX, Imported, Mode};
 pub use items::{NewItem, Registered};
 pub use letters::{Composed, Composer, Written};
 
