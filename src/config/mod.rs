@@ -21,6 +21,7 @@ mod log;
 mod mail;
 mod plaid;
 mod reminders;
+mod schedule;
 mod schema;
 mod section;
 mod server;
@@ -35,7 +36,8 @@ pub use app::{App, LANGUAGES};
 pub use fault::{Fault, Faults, Place};
 pub use log::{Log, LogFormat};
 pub use mail::{AddressPattern, Login, Mail, Mailbox, Security, Smtp};
-pub use plaid::{CountryCode, Environment, LateWebhooks, LinkMode, Plaid};
+pub use plaid::{CountryCode, Environment, LateWebhooks, LinkMode, Plaid, WebhookElsewhere};
+pub use schedule::Schedule;
 pub use server::{IpRange, Server};
 pub use store::{DataKey, Store};
 
@@ -65,6 +67,8 @@ pub struct Config {
     pub api_keys: Vec<ApiKey>,
     /// When letters leave.
     pub reminders: Policy,
+    /// When relinkd looks by itself.
+    pub schedule: Schedule,
     /// How much is logged, and in which form.
     pub log: Log,
     /// What is allowed and not wise.
@@ -119,6 +123,7 @@ pub fn from_text(
     let mail = mail::read(&mut written.section("mail"), environment);
     let api_keys = api::read(&mut written);
     let reminders = reminders::read(&mut written.section("reminders"));
+    let schedule = schedule::read(&mut written.section("schedule"));
     let log = log::read(&mut written.section("log"));
     if !written.faults.is_empty() {
         return Err(Faults::new(written.faults));
@@ -132,6 +137,7 @@ pub fn from_text(
         mail: mail.expect(whole),
         api_keys,
         reminders,
+        schedule,
         log,
         warnings: written.warnings,
     })

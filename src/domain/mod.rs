@@ -9,6 +9,7 @@
 
 pub mod compose;
 pub mod contact;
+pub mod cron;
 pub mod effect;
 pub mod event;
 pub mod ids;
