@@ -4,6 +4,7 @@ mod browser;
 mod canary;
 mod client;
 mod contract;
+mod control;
 mod core_exhaustive;
 mod core_hold;
 mod core_invariants;
