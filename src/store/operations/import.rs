@@ -47,6 +47,9 @@ pub enum Mode {
     DryRun,
 }
 
+/// Compares a row and, if so wished, writes it.
+type ImportRow<T> = dyn Fn(&Connection, &Sealer, &T) -> Result<Imported> + Send + Sync;
+
 impl Store {
     /// Registers many Items, in operations of at most [`IMPORT_ROWS_MAX`] rows. Nobody is asked about them at once: their
     /// tokens are proven by the sweep. Answers one for one.
@@ -95,7 +98,7 @@ impl Store {
         &self,
         rows: Vec<T>,
         mode: Mode,
-        each: Arc<dyn Fn(&Connection, &Sealer, &T) -> Result<Imported> + Send + Sync>,
+        each: Arc<ImportRow<T>>,
     ) -> Result<Vec<Imported>> {
         let rows: Arc<[T]> = rows.into();
         let mut outcomes = Vec::with_capacity(rows.len());

@@ -18,7 +18,7 @@ fn row(number: usize) -> NewItem {
         user: UserId::parse(format!("user-{}", number % 50)).expect("an id"),
         access_token: format!("access-sandbox-{number}"),
         institution: Some(Institution { id: bank, name: Some("Example Bank".to_owned()) }),
-        country_codes: (number % 2 == 0).then(|| vec!["GB".to_owned()]),
+        country_codes: number.is_multiple_of(2).then(|| vec!["GB".to_owned()]),
     }
 }
 
