@@ -25,6 +25,8 @@ pub struct ItemView {
     impaired: Option<ImpairedView>,
     superseded_by: Option<String>,
     snoozed_until: Option<Timestamp>,
+    /// Letters about what was found at its import wait for the operator.
+    held_since: Option<Timestamp>,
 }
 
 /// An open condition.
@@ -74,6 +76,7 @@ impl ItemView {
             impaired: item.impaired.as_ref().map(ImpairedView::of),
             superseded_by: item.superseded_by.as_ref().map(ToString::to_string),
             snoozed_until: item.snoozed_until,
+            held_since: item.held_since(),
         }
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 use relinkd::domain::event::{Event, Fault, Health, Mention, Observation, Topic};
 use relinkd::domain::ids::{AccountId, Institution, InstitutionId, ItemId, LetterId, SessionId, UserId};
-use relinkd::domain::item::{Cure, Deadline, ExpiryReason, Item, Kind, Login, RemovalReason};
+use relinkd::domain::item::{Cure, Deadline, ExpiryReason, Hold, Item, Kind, Login, RemovalReason};
 use relinkd::domain::policy::Policy;
 use relinkd::domain::supersede::{self, Sibling, is_touched};
 use relinkd::domain::transition::transition;
@@ -36,6 +36,9 @@ enum Happening {
     },
     Snoozed {
         secs: i64,
+    },
+    Imported {
+        named: bool,
     },
     Registered {
         token: u8,
@@ -91,6 +94,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => Just(Event::Tick),
         1 => reason.prop_map(|why| Event::Removed { why }),
         1 => Just(Event::Resumed),
+        8 => Just(Event::LettersReleased),
         1 => Just(Event::Superseded { by: item_id("item-newer") }),
         1 => Just(Event::Unsuperseded),
         8 => mention().prop_map(Event::LetterComposed),
@@ -103,6 +107,7 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(asked, own, health, ends_in, named)| Happening::Answer { asked, own, health, ends_in, named }),
         3 => (days, any::<bool>(), why).prop_map(|(ends_in, known, why)| Happening::Expiring { ends_in, known, why }),
         1 => (1..90_000_i64).prop_map(|secs| Happening::Snoozed { secs }),
+        1 => any::<bool>().prop_map(|named| Happening::Imported { named }),
         2 => (0..3_u8, 0..2_u8, any::<bool>())
             .prop_map(|(token, user, named)| Happening::Registered { token, user, named }),
     ]
@@ -130,6 +135,9 @@ fn event(happening: &Happening, id: &ItemId, now: Timestamp) -> Event {
             Event::Expiring { deadline: if *known { Deadline::Known(at) } else { Deadline::Assumed(at) }, why: *why }
         }
         Happening::Snoozed { secs } => Event::Snoozed { until: after(*secs) },
+        Happening::Imported { named } => {
+            Event::Imported { user: user_id(id, 0), institution: named.then(|| bank(false)) }
+        }
         Happening::Registered { user, named, .. } => {
             Event::Registered { user: user_id(id, *user), institution: named.then(|| bank(false)) }
         }
@@ -157,6 +165,8 @@ fn variants(item: &Item) -> Vec<String> {
         ("claim", item.claim.is_some()),
         ("impaired", item.impaired.is_some()),
         ("snoozed", item.snoozed_until.is_some()),
+        ("held", item.held_since().is_some()),
+        ("released", matches!(item.hold, Hold::Released { .. })),
         ("consent", item.consent_expires_at.is_some()),
         ("letters", item.broken().is_some_and(|episode| episode.letters > 0)),
         ("rungs", item.broken().is_some_and(|episode| episode.rungs_passed > 0)),
@@ -206,7 +216,11 @@ async fn live(store: &Store, id: ItemId, story: &[(i64, Happening)]) -> Result<B
         let expected = settled(&item, transition(&item, &event, now, &policy).item, now);
         let stored = match happening {
             Happening::Registered { token, user, named } => register(*token, *user, *named, now).await,
-            Happening::Event(_) | Happening::Answer { .. } | Happening::Expiring { .. } | Happening::Snoozed { .. } => {
+            Happening::Event(_)
+            | Happening::Answer { .. }
+            | Happening::Expiring { .. }
+            | Happening::Snoozed { .. }
+            | Happening::Imported { .. } => {
                 let stepped = store.step(id.clone(), vec![event], "test".to_owned(), rule(&policy, now)).await;
                 let (stepped, _) = stepped.expect("a step").expect("it is registered");
                 prop_assert_eq!(&stepped, &expected);
@@ -221,7 +235,9 @@ async fn live(store: &Store, id: ItemId, story: &[(i64, Happening)]) -> Result<B
 }
 
 /// Everything that [`variants`] can say of the enums of the domain.
-const ALL: [&str; 31] = [
+const ALL: [&str; 33] = [
+    "held",
+    "released",
     "Unproven",
     "Proven",
     "Foreign",
