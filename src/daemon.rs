@@ -41,6 +41,7 @@ impl Daemon {
         let public = bind("public_listen", config.server.public_listen)?;
         let private = bind("private_listen", config.server.private_listen)?;
         let engine = Engine::new(config, store, clock).await?;
+        engine.make_appointments().await.context("the store takes nothing")?;
         let (public, private) = web::serve(&engine, public, private).context("the listeners cannot be served")?;
         engine.tasks.spawn(schedule::run(engine.clone()));
         Ok(Self { engine, public, private })

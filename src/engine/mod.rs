@@ -18,6 +18,7 @@ mod post;
 pub mod repair;
 pub mod schedule;
 pub mod status;
+mod sweep;
 mod traffic;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -156,7 +156,8 @@ fn save_row(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), 
            removed_at = :removed_at, removed_why = :removed_why, claim_at = :claim_at,
            impaired_since = :impaired_since, impaired_code = :impaired_code, superseded_by = :superseded_by,
            snoozed_until = :snoozed_until, consent_expires_at = :consent_expires_at, observed_at = :observed_at,
-           episodes = :episodes, due_at = :due_at,
+           suspect = :suspect, checked_at = max(checked_at, coalesce(:observed_at, 0)), episodes = :episodes,
+           due_at = :due_at,
            access_token = case when :removed_at is null then access_token end
          where item_id = :item",
     )?;
@@ -178,6 +179,7 @@ fn save_row(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), 
         ":snoozed_until": item.snoozed_until.map(ms),
         ":consent_expires_at": item.consent_expires_at.map(ms),
         ":observed_at": item.observed_at.map(ms),
+        ":suspect": item.is_suspect(),
         ":episodes": i64::from(item.episodes),
         ":due_at": item.due_at(now).map(ms),
     })?;
@@ -306,8 +308,8 @@ fn upsert(
 /// Makes the row of a new Item, before its first step fills it.
 pub(crate) fn insert(connection: &Connection, item: &Item) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
-        "insert into items (item_id, user_id, token, registered_at, state, since, episodes)
-         values (:item, :user, :token, :registered_at, :state, :since, 0)",
+        "insert into items (item_id, user_id, token, registered_at, state, since, suspect, episodes)
+         values (:item, :user, :token, :registered_at, :state, :since, :suspect, 0)",
     )?;
     statement.execute(named_params! {
         ":item": item.id.as_str(),
@@ -316,7 +318,17 @@ pub(crate) fn insert(connection: &Connection, item: &Item) -> Result<(), StoreEr
         ":registered_at": ms(item.registered_at),
         ":state": item.state().name(),
         ":since": ms(item.since),
+        ":suspect": item.is_suspect(),
     })?;
+    Ok(())
+}
+
+/// Notes that Plaid was asked and said nothing new.
+pub(crate) fn confirm(connection: &Connection, item: &Item) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "update items set observed_at = :at, checked_at = max(checked_at, coalesce(:at, 0)) where item_id = :item",
+    )?;
+    statement.execute(named_params! { ":at": item.observed_at.map(ms), ":item": item.id.as_str() })?;
     Ok(())
 }
 

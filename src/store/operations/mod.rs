@@ -5,6 +5,7 @@ mod effects;
 mod items;
 mod letters;
 mod links;
+mod sweep;
 mod webhooks;
 
 pub use effects::Agenda;
