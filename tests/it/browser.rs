@@ -268,6 +268,7 @@ support_email = "help@app.example"
 public_url = "http://{public}"
 public_listen = "{public}"
 private_listen = "127.0.0.1:0"
+control_socket = "{control}"
 [plaid]
 environment = "sandbox"
 base_url = "{plaid}"
@@ -294,6 +295,7 @@ send_window = "* * * * * *"
         public = free_address(),
         plaid = plaid.url(),
         link_script = plaid.link_script_url(),
+        control = store.with_file_name("control.sock").display(),
         store = store.display(),
         data_key =
             base64::engine::general_purpose::STANDARD.encode(std::array::from_fn::<u8, 32, _>(|place| place as u8)),
@@ -343,8 +345,21 @@ fn login_required() -> Act {
 async fn a_letter_leads_to_a_bank_that_works_again_and_to_no_more_letters() {
     let Some(tools) = tools() else { return };
     let mut stage = Stage::start(tools, "embedded").await;
-    let broken =
-        ["main", "back", "reload", "left", "wrong", "dead", "keyboard", "elsewhere", "trouble", "removed", "stopper"];
+    let broken = [
+        "main",
+        "back",
+        "reload",
+        "left",
+        "wrong",
+        "dead",
+        "keyboard",
+        "elsewhere",
+        "trouble",
+        "removed",
+        "stopper",
+        "script",
+        "app",
+    ];
     for user in broken {
         stage.user(user, &[PLATYPUS], login_required()).await;
     }
@@ -358,7 +373,7 @@ async fn a_letter_leads_to_a_bank_that_works_again_and_to_no_more_letters() {
     users.extend(["many", "never", "consent", "accounts"]);
     let letters = stage.letters(&users).await;
     let walked = stage.walk("embedded", json!({ "letters": letters })).await;
-    assert_eq!(walked.steps.len(), 19, "{:?}", walked.steps);
+    assert_eq!(walked.steps.len(), 20, "{:?}", walked.steps);
     assert!(walked.looks >= 60, "only {} looks", walked.looks);
 
     let repaired = ["main", "back", "reload", "left", "wrong", "dead", "keyboard", "elsewhere", "trouble", "many"];

@@ -59,6 +59,7 @@ impl Store {
                 appointments: first("select min(due_at) from appointments")?,
                 suspects_from: first(&sweep::oldest_checked(true))?,
                 others_from: first(&sweep::oldest_checked(false))?,
+                release: first("select min(due_at) from letter_release")?,
             })
         };
         self.threads.read(look).await
@@ -82,12 +83,15 @@ pub struct Agenda {
     pub suspects_from: Option<Timestamp>,
     /// The same for the other Items.
     pub others_from: Option<Timestamp>,
+    /// Letters about imported Items are to be released.
+    pub release: Option<Timestamp>,
 }
 
 impl Agenda {
     /// The earliest of all.
     #[must_use]
     pub fn next(&self) -> Option<Timestamp> {
-        [self.items, self.users, self.effects, self.letters, self.appointments].into_iter().flatten().min()
+        let times = [self.items, self.users, self.effects, self.letters, self.appointments, self.release];
+        times.into_iter().flatten().min()
     }
 }

@@ -15,7 +15,8 @@ const BUSY: &str = "
     union all select 'item ' || item_id, due_at from items where due_at is not null
     union all select 'user ' || user_id, due_at from users where due_at is not null
     union all select 'appointment ' || name, due_at from appointments
-    union all select 'turn of ' || item_id, due_at from turns";
+    union all select 'turn of ' || item_id, due_at from turns
+    union all select 'release of letters', due_at from letter_release";
 
 /// When the sweep comes to each Item, by the defaults of the configuration.
 const TURNS: &str = "
@@ -34,7 +35,8 @@ const LEFT: &str = "
 const NEXT: &str = "
     select min(due_at) from (
       select due_at from items union all select due_at from users
-      union all select due_at from appointments union all select due_at from letters)";
+      union all select due_at from appointments union all select due_at from letters
+      union all select due_at from letter_release)";
 
 /// The same for what waits for Plaid.
 const NEXT_QUESTION: &str = "
