@@ -8,6 +8,7 @@ mod items;
 mod letters;
 mod links;
 mod releases;
+mod sweep;
 mod webhooks;
 
 pub use accounts::Asked;
