@@ -348,8 +348,9 @@ pub(crate) fn insert(
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
         "insert into items (item_id, user_id, access_token, token, created_at, registered_at, institution_id,
-           institution_name, country_codes, state, since, removed_at, removed_why, claim_at, impaired_since, impaired_code, superseded_by,
-           snoozed_until, held_since, released_at, consent_expires_at, observed_at, suspect, episodes, due_at)
+           institution_name, country_codes, state, since, removed_at, removed_why, claim_at, impaired_since,
+           impaired_code, superseded_by, snoozed_until, held_since, released_at, consent_expires_at, observed_at, suspect,
+           episodes, due_at)
          values (:item, :user, :access_token, :token, :created_at, :registered_at, :institution_id, :institution_name,
            :country_codes, :state, :since, :removed_at, :removed_why, :claim_at, :impaired_since, :impaired_code,
            :superseded_by, :snoozed_until, :held_since, :released_at, :consent_expires_at, :observed_at, :suspect, :episodes,
