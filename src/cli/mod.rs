@@ -20,6 +20,7 @@ mod logging;
 pub mod print;
 pub mod serve;
 pub mod table;
+pub mod trigger;
 pub mod users;
 
 /// Exit code of a bad command line or configuration. The one that clap uses too.
@@ -53,6 +54,15 @@ pub enum Command {
     Items(items::Args),
     /// Lists users, shows one, and notes what they wish.
     Users(users::Args),
+    /// Has the demo's Plaid send any webhook, signed, to a daemon that trusts it.
+    ///
+    /// The webhook goes through the daemon's real HTTP path. By default the demo's Plaid also makes the truth agree with what
+    /// it says: the Item then has the error that the webhook tells of, and whoever asks hears the same. With --lie it only
+    /// says so.
+    ///
+    /// The daemon is that of a running `relinkd demo` (--demo), or one whose [plaid] base_url is the demo's Plaid
+    /// (--config). A production configuration is refused, and any Plaid that is not on this machine.
+    Trigger(trigger::Args),
 }
 
 /// Does what the command line says.
@@ -65,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&cli.config, &args),
         Command::Items(args) => items::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
+        Command::Trigger(args) => trigger::run(&cli.config, &args),
     }
 }
 
@@ -123,6 +134,18 @@ mod tests {
             let mut said = Vec::new();
             help(command, &[command.get_name()], &mut said);
             insta::assert_snapshot!(format!("help_{}", command.get_name()), said.join("\n"));
+        }
+    }
+
+    #[test]
+    fn the_readme_names_every_command() {
+        let readme = include_str!("../../README.md");
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(readme.contains(&format!("relinkd {name}")), "relinkd {name}");
+            for below in command.get_subcommands().map(clap::Command::get_name) {
+                assert!(readme.contains(&format!("{name} {below}")), "relinkd {name} {below}");
+            }
         }
     }
 

@@ -127,8 +127,10 @@ impl Print {
 }
 
 fn written(result: io::Result<()>) -> Result<(), Failure> {
-    result.map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::Unread,
-        _ => Failure::Failed(format!("the output cannot be written: {error}")),
+    result.map_err(|error| {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Failure::Unread;
+        }
+        Failure::Failed(format!("the output cannot be written: {error}"))
     })
 }

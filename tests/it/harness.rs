@@ -4,6 +4,7 @@
 //! It speaks the domain. After each verb the daemon is quiet: nothing is due, nothing is under way. A story ends with
 //! [`World::end`], which fails on leftovers.
 
+pub mod command;
 pub mod mail_server;
 pub mod repair;
 mod store;

@@ -29,4 +29,5 @@ mod signature;
 mod small_plaid;
 mod store;
 mod stories;
+mod trigger;
 mod webhook;

@@ -2,8 +2,7 @@
 
 use relinkd::demo::plaid::Act;
 
-use super::*;
-use crate::harness::{bank, minutes};
+use crate::harness::{World, bank, minutes};
 
 #[tokio::test]
 async fn items_are_listed_shown_snoozed_observed_and_removed() {
@@ -22,9 +21,9 @@ async fn items_are_listed_shown_snoozed_observed_and_removed() {
     let list = world.relinkd(&["items", "list", "--state", "login_required"]).await.well();
     assert!(list.contains(&broken.id) && !list.contains(&sound.id), "{list}");
     let one = world.relinkd(&["items", "list", "--limit", "1"]).await;
-    assert!(one.err.contains("There are more than these 1: --limit N shows more"), "{}", one.err);
+    assert!(one.stderr.contains("There are more than these 1: --limit N shows more"), "{}", one.stderr);
     let none = world.relinkd(&["items", "list", "--user", "user-3"]).await;
-    assert_eq!((none.code, none.out.as_str(), none.err.as_str()), (0, "", "None.\n"));
+    assert_eq!((none.code, none.stdout.as_str(), none.stderr.as_str()), (0, "", "None.\n"));
 
     // For scripts: what the API answers, an object a line.
     let all = world.relinkd(&["items", "list", "--json"]).await.json();
@@ -44,16 +43,16 @@ async fn items_are_listed_shown_snoozed_observed_and_removed() {
     assert_eq!(world.letters().len(), 1);
 
     let link = world.relinkd(&["items", "repair-link", &broken.id]).await;
-    assert!(link.out.starts_with("http://") && link.out.lines().count() == 1, "{}", link.out);
-    assert!(link.err.contains("It works until"), "{}", link.err);
+    assert!(link.stdout.starts_with("http://") && link.stdout.lines().count() == 1, "{}", link.stdout);
+    assert!(link.stderr.contains("It works until"), "{}", link.stderr);
 
     world.secretly(&broken, Act::RepairElsewhere).await;
     let observed = world.relinkd(&["items", "observe", &broken.id]).await.well();
     assert!(observed.contains("State     healthy since"), "{observed}");
     world.quiet().await;
     let removed = world.relinkd(&["items", "remove", &broken.id, "--at-plaid"]).await;
-    assert_eq!((removed.code, removed.err.as_str()), (0, "The Item is removed at Plaid and forgotten here.\n"));
+    assert_eq!((removed.code, removed.stderr.as_str()), (0, "The Item is removed at Plaid and forgotten here.\n"));
     let gone = world.relinkd(&["items", "remove", &broken.id]).await;
-    assert_eq!((gone.code, gone.err.as_str()), (1, "relinkd: there is no such Item\n"));
+    assert_eq!((gone.code, gone.stderr.as_str()), (1, "relinkd: there is no such Item\n"));
     world.end().await;
 }

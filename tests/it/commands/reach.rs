@@ -2,13 +2,15 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::*;
-use crate::process::{Site, has, say};
+use tokio::process::Command;
+
+use crate::harness::command::{Output, relinkd};
+use crate::process::{BINARY, Site, has, say};
 
 const NO_PLAID: &str = "http://127.0.0.1:9";
 
-async fn said(command: &mut Command) -> Said {
-    Said::of(command.env_clear().output().await.expect("the binary runs"))
+async fn said(command: &mut Command) -> Output {
+    relinkd(command.env_clear()).await
 }
 
 #[tokio::test]
@@ -28,16 +30,20 @@ async fn the_configuration_names_the_socket_and_nothing_else_of_it_matters() {
     std::fs::remove_file(site.config()).expect("removed");
     let lost = said(&mut list()).await;
     assert_eq!(lost.code, 2);
-    assert!(lost.err.contains("cannot be read: No such file") && lost.err.contains("--socket PATH"), "{}", lost.err);
+    assert!(
+        lost.stderr.contains("cannot be read: No such file") && lost.stderr.contains("--socket PATH"),
+        "{}",
+        lost.stderr
+    );
     let mut named = Command::new(BINARY);
     named.args(["users", "list", "--socket"]).arg(site.control_socket());
     assert_eq!(said(&mut named).await.code, 0);
     crate::process::terminate(&mut daemon).await;
     let stopped = said(&mut named).await;
-    assert_eq!((stopped.code, stopped.out.as_str()), (1, ""));
+    assert_eq!((stopped.code, stopped.stdout.as_str()), (1, ""));
     let expected =
         format!("relinkd: no daemon answers at {}. Start it (`relinkd serve`,", site.control_socket().display());
-    assert!(stopped.err.starts_with(&expected), "{}", stopped.err);
+    assert!(stopped.stderr.starts_with(&expected), "{}", stopped.stderr);
 }
 
 #[tokio::test]
@@ -54,13 +60,16 @@ async fn a_user_who_may_not_open_the_socket_is_told_whom_to_be() {
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", BINARY, "users", "list", "--socket"]);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let refused =
-        Said::of(command.arg(site.control_socket()).env_clear().env("PATH", path).output().await.expect("run"));
-    if refused.err.starts_with("setpriv:") {
+    let refused = relinkd(command.arg(site.control_socket()).env_clear().env("PATH", path)).await;
+    if refused.stderr.starts_with("setpriv:") {
         say("who_may_not_open_the_socket: skipped, since nobody else may start the binary here");
     } else {
-        assert_eq!(refused.code, 1, "{}", refused.err);
-        assert!(refused.err.contains("you may not use ") && refused.err.contains("sudo -u relinkd"), "{}", refused.err);
+        assert_eq!(refused.code, 1, "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("you may not use ") && refused.stderr.contains("sudo -u relinkd"),
+            "{}",
+            refused.stderr
+        );
     }
     crate::process::terminate(&mut daemon).await;
 }
