@@ -5,9 +5,11 @@
 //! 201 or 200 with the resource; lists are `{"data": […], "next_cursor": …}`; times are RFC 3339 in UTC; errors are
 //! [`problem`] documents.
 
+mod import;
 mod items;
 mod lists;
 pub mod problem;
+mod release;
 mod snooze;
 mod users;
 mod view;
@@ -23,6 +25,7 @@ use axum::routing::{get, post, put};
 
 use crate::config::{ApiKey, Scope};
 use crate::engine::Engine;
+pub use import::ROWS_MAX as IMPORT_ROWS_MAX;
 use problem::Problem;
 
 /// The largest body.
@@ -54,6 +57,9 @@ pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
         .route("/v1/users/{user_id}/resume", post(users::resume))
         .route("/v1/users/{user_id}", put(users::register).get(users::show).delete(users::erase))
         .route("/v1/letters", get(lists::letters))
+        .route("/v1/letters/release", get(release::show).put(release::plan).delete(release::stop))
+        .route("/v1/import/items", post(import::items).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
+        .route("/v1/import/users", post(import::users).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
         .route("/v1/webhooks", get(lists::webhooks))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let guarded = match access {
