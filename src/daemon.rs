@@ -45,6 +45,7 @@ impl Daemon {
         let public = bind("public_listen", config.server.public_listen)?;
         let private = bind("private_listen", config.server.private_listen)?;
         let engine = Engine::new(config, store, clock).await?;
+        engine.make_appointments().await.context("the store takes nothing")?;
         let bound = Bound { public, private, control };
         let served = web::serve(&engine, bound).context("the listeners cannot be served")?;
         engine.tasks.spawn(schedule::run(engine.clone()));

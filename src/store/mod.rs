@@ -17,6 +17,7 @@ mod outbox;
 mod releases;
 pub mod seal;
 mod steps;
+mod sweep;
 mod users;
 mod verification_keys;
 mod views;
@@ -30,7 +31,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use error::{OpenError, StoreError};
 pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict};
-pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView};
+pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView, Outgoing};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{
@@ -39,6 +40,7 @@ pub use operations::{
 pub use outbox::{Claimed, Settlement};
 pub use releases::{Pace, Plan, Waiting};
 pub use steps::{Decision, JournalRow, Rule, Told};
+pub use sweep::{Appointment, Floors};
 pub use users::{NewProfile, Profile, Wish};
 pub use verification_keys::StoredKey;
 pub use views::{ItemFilter, ItemRecord};
