@@ -47,6 +47,7 @@ create table items (
   user_id             text not null references users,
   access_token        blob,               -- sealed; gone with the Item
   token               text not null check (token in ('unproven', 'proven', 'foreign', 'refused')),
+  created_at          integer not null,   -- when Plaid made it; until Plaid says so, the first registration
   registered_at       integer not null,   -- the present token
   institution_id      text,
   institution_name    text,               -- the bank's word: untrusted text
@@ -61,8 +62,12 @@ create table items (
   impaired_code       text,
   superseded_by       text,
   snoozed_until       integer,
+  held_since          integer,            -- letters about what was found at its import wait for the operator
+  released_at         integer check (held_since is null or released_at is null), -- and here they were released
   consent_expires_at  integer,
   observed_at         integer,            -- when the question of Plaid's latest answer was asked
+  suspect             integer not null default 0, -- 1 if broken or doubtful: asked about first, and more often
+  checked_at          integer not null default 0, -- when the sweep last took it, or Plaid's latest answer was asked for
   episodes            integer not null,   -- how many there have been
   due_at              integer             -- when the clock alone changes something
 ) strict, without rowid;
@@ -71,6 +76,20 @@ create index items_by_user on items (user_id);
 create index items_by_state on items (state, item_id);
 create index items_by_institution on items (institution_id, item_id) where institution_id is not null;
 create index items_due on items (due_at) where due_at is not null;
+create index items_by_turn on items (suspect, checked_at) where removed_at is null;
+
+-- What is held and would be written about, the longest broken first.
+create index items_held on items (since, user_id)
+  where held_since is not null and token = 'proven' and state <> 'healthy' and superseded_by is null;
+
+-- What the accounts of an Item are known by, as of the last time that Plaid was asked for them: HMACs, each after the id of
+-- its key; never a name or a mask. They say whether two Items share an account, and whether a repair led to other ones.
+create table accounts (
+  item_id      text not null references items,
+  fingerprint  blob not null,             -- one for each key that is configured
+  made_from    text not null check (made_from in ('name_mask', 'name', 'persistent')),
+  primary key (item_id, fingerprint)
+) strict, without rowid;
 
 -- Episodes: one condition of one Item from opening to closing.
 create table episodes (
@@ -151,6 +170,14 @@ create table outbox (
 
 create index outbox_due on outbox (due_at) where lease is null;
 
+-- What is done by the clock alone, for all Items together: when it was done last, and when it is due. A row outlives a
+-- restart, so that what came due meanwhile is done then.
+create table appointments (
+  name      text primary key check (name in ('sweep')),
+  last_at   integer,
+  due_at    integer not null
+) strict, without rowid;
+
 -- Letters. composed -> leased -> data_started -> accepted | deferred | bounced | uncertain; withheld if it was not so any
 -- more; written_down if `only_to` keeps it here.
 create table letters (
@@ -185,7 +212,7 @@ create table letter_lines (
   letter_id  text not null references letters,
   item_id    text not null,
   episode    integer not null,
-  topic      text not null check (topic in ('reminder', 'works_again')),
+  topic      text not null check (topic in ('reminder', 'works_again', 'fresh_link')),
   kind       text,
   rung       integer,
   dropped    integer not null default 0,  -- 1 if it was not so any more when the letter left
@@ -194,6 +221,16 @@ create table letter_lines (
 
 create unique index letter_lines_rung on letter_lines (item_id, episode, kind, rung)
   where topic = 'reminder' and dropped = 0;
+
+-- The plan by which letters about imported Items are released. One row while there is one.
+create table letter_release (
+  id            integer primary key check (id = 1),
+  per_day       integer check (per_day > 0), -- users; all at once where missing
+  day_began_at  integer not null,
+  today         integer not null,         -- users released since then
+  total         integer not null,         -- users released since the plan began
+  due_at        integer not null          -- when to look again
+) strict;
 
 -- Links in letters: `id.mac`. The mac is made from a derived key, so the row opens nothing by itself.
 create table links (

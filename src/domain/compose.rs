@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Topic;
 use super::ids::{InstitutionId, ItemId, UserId};
-use super::item::{Episode, Item, Kind, Login, Token};
+use super::item::{Episode, Hold, Item, Kind, Login, Token};
 use super::ladder::Standing;
 use super::policy::{GATHER, ITEM_LETTERS_MAX, ITEM_LETTERS_SPAN, Policy, WORKS_AGAIN_MAX};
 use super::transition::after;
@@ -115,6 +115,8 @@ pub enum Delay {
 pub enum Silence {
     /// No Item has a rung left, now or later.
     NothingDue,
+    /// What there is to write waits for the operator: it was found at the import of the Item.
+    Held,
     /// The user stopped all letters.
     Stopped,
     /// There is no address.
@@ -152,7 +154,7 @@ pub fn compose(
     if lines.is_empty() {
         return match outlooks.iter().filter_map(|outlook| outlook.next).min() {
             Some(until) => Composition::Wait { until, why: Delay::NotDue },
-            None => Composition::Nothing(Silence::NothingDue),
+            None => Composition::Nothing(nothing_due(items)),
         };
     }
     let gap_ends = sent.iter().filter(|letter| letter.reminder).map(|letter| after(letter.at, policy.user_gap)).max();
@@ -179,6 +181,14 @@ pub fn compose(
     }
 }
 
+/// Why no Item has anything to say.
+fn nothing_due(items: &[Item]) -> Silence {
+    let holds = |item: &Item| {
+        item.held_since().is_some() && is_addressable(item) && Kind::ALL.iter().any(|kind| item.open(*kind).is_some())
+    };
+    if items.iter().any(holds) { Silence::Held } else { Silence::NothingDue }
+}
+
 /// When the reminders that are about to come due are there too, if any are and the window is open then. Each Item is waited
 /// for once at most, so the wait ends. "It works again" waits for nobody.
 fn gathered_at(
@@ -198,10 +208,19 @@ fn gathered_at(
 /// Whether a line of a composed letter is still so. Asked again right before the letter leaves: it may have waited for days.
 #[must_use]
 pub fn still_wanted(line: &Line, item: &Item, user: &User, now: Timestamp, policy: &Policy) -> bool {
-    if is_silent(user, now) || item.user != user.id || !matches!(addressable(item, now), Addressable::Now) {
+    if silence(user).is_some() || item.user != user.id {
+        return false;
+    }
+    if line.topic == Topic::FreshLink {
+        // Asked for by a person who is there now: neither a pause nor the bank's outage speaks against it.
+        return is_addressable(item);
+    }
+    let paused = user.snoozed_until.is_some_and(|until| until > now);
+    if paused || !matches!(addressable(item, now), Addressable::Now) {
         return false;
     }
     match line.topic {
+        Topic::FreshLink => true,
         Topic::WorksAgain => match &item.login {
             Login::Mended { episode, at } => episode.number == line.episode && is_news(item, *at, now),
             Login::Sound | Login::Broken(_) => false,
@@ -231,7 +250,7 @@ pub fn is_silent(user: &User, now: Timestamp) -> bool {
     silence(user).is_some() || user.snoozed_until.is_some_and(|until| until > now)
 }
 
-fn silence(user: &User) -> Option<Silence> {
+pub(super) fn silence(user: &User) -> Option<Silence> {
     if user.stopped_at.is_some() {
         return Some(Silence::Stopped);
     }
@@ -266,9 +285,9 @@ pub fn is_addressable(item: &Item) -> bool {
 }
 
 /// Whether letters about an Item may be written now. While the bank is down nobody can repair anything, and Plaid's answer
-/// says nothing about the login: the answer after it decides.
+/// says nothing about the login: the answer after it decides. What is held waits for its release, not for a time.
 fn addressable(item: &Item, now: Timestamp) -> Addressable {
-    if !is_addressable(item) || item.impaired.is_some() {
+    if !is_addressable(item) || item.impaired.is_some() || item.held_since().is_some() {
         return Addressable::Never;
     }
     match item.snoozed_until {
@@ -327,14 +346,27 @@ fn standing(item: &Item, kind: Kind, episode: &Episode<()>, now: Timestamp, poli
 /// From when a ladder counts (or down to when), and before when nothing of it is due.
 fn anchor_and_floor(item: &Item, kind: Kind, episode: &Episode<()>, policy: &Policy) -> (Timestamp, Timestamp) {
     match kind {
-        Kind::Revoked | Kind::NewAccounts => (episode.opened_at, episode.opened_at),
+        Kind::Revoked | Kind::NewAccounts => (counted_from(item, kind, episode, policy), episode.opened_at),
         Kind::PendingExpiration => {
             (item.expiry.as_ref().map_or(episode.opened_at, |expiry| expiry.what.deadline.at()), episode.opened_at)
         }
         Kind::LoginRequired => {
             // Each break gets the wait for self-healing, also one that goes on with an old ladder.
             let broken_at = item.broken().map_or(episode.opened_at, |broken| broken.what.broken_at);
-            (episode.opened_at, after(broken_at, policy.login_required.first().unwrap_or_default()))
+            let floor = after(broken_at, policy.login_required.first().unwrap_or_default());
+            (counted_from(item, kind, episode, policy), floor)
+        }
+    }
+}
+
+/// From when a ladder that counts up counts: from the opening, but if letters waited for the operator, so that the first
+/// rung is due at their release. The user hears of it for the first time then, and the other rungs follow at their distance.
+fn counted_from(item: &Item, kind: Kind, episode: &Episode<()>, policy: &Policy) -> Timestamp {
+    match item.hold {
+        Hold::No | Hold::Held { .. } => episode.opened_at,
+        Hold::Released { at } => {
+            let first = policy.ladder(kind).first().unwrap_or_default();
+            episode.opened_at.max(at.checked_sub(first).unwrap_or(Timestamp::MIN))
         }
     }
 }
@@ -364,6 +396,6 @@ fn urgency(topic: Topic) -> u8 {
         Topic::Reminder { kind: Kind::LoginRequired, .. } => 1,
         Topic::Reminder { kind: Kind::PendingExpiration, .. } => 2,
         Topic::Reminder { kind: Kind::NewAccounts, .. } => 3,
-        Topic::WorksAgain => 4,
+        Topic::WorksAgain | Topic::FreshLink => 4,
     }
 }

@@ -17,6 +17,15 @@ pub enum Event {
         /// The bank, where it is known.
         institution: Option<Institution>,
     },
+    /// The same, as one of many: nobody is asked at once, and if nothing is known of the Item yet, it is held.
+    Imported {
+        /// Whose it is.
+        user: UserId,
+        /// The bank, where it is known.
+        institution: Option<Institution>,
+    },
+    /// Letters about the Item need not wait for the operator any more.
+    LettersReleased,
     /// A webhook says that the user has to log in again.
     LoginRequired(Fault),
     /// A webhook says that the login was repaired elsewhere.
@@ -79,6 +88,13 @@ pub enum Event {
     },
     /// The newer Item is gone or broken: this one counts again.
     Unsuperseded,
+    /// After a repair Plaid lists other accounts than before: another login, or another choice.
+    AccountsChanged {
+        /// How many are no longer there.
+        gone: u32,
+        /// How many were not there before.
+        new: u32,
+    },
     /// A letter was composed that covers this Item.
     LetterComposed(Mention),
     /// That letter was handed to the mail server.
@@ -129,6 +145,8 @@ pub struct Observation {
     pub asked_at: Timestamp,
     /// Which Item the token opens, where the answer said so: an error does not.
     pub item: Option<ItemId>,
+    /// When Plaid made the Item, where it said so.
+    pub created_at: Option<Timestamp>,
     /// How the Item is.
     pub health: Health,
     /// When the consent ends; nothing where no end is planned.
@@ -183,6 +201,8 @@ pub enum Topic {
     },
     /// "It works again."
     WorksAgain,
+    /// What the Item needs now, with a fresh link: somebody asked for one.
+    FreshLink,
 }
 
 impl Event {
@@ -191,6 +211,8 @@ impl Event {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Registered { .. } => "registered",
+            Self::Imported { .. } => "imported",
+            Self::LettersReleased => "letters_released",
             Self::LoginRequired(_) => "login_required",
             Self::LoginRepaired => "login_repaired",
             Self::Expiring { .. } => "expiring",
@@ -209,6 +231,7 @@ impl Event {
             Self::Resumed => "resumed",
             Self::Superseded { .. } => "superseded",
             Self::Unsuperseded => "unsuperseded",
+            Self::AccountsChanged { .. } => "accounts_changed",
             Self::LetterComposed(_) => "letter_composed",
             Self::LetterSent(_) => "letter_sent",
             Self::LetterWaits { .. } => "letter_waits",

@@ -3,6 +3,7 @@
 //! [`transition`] cannot fail: every pair of Item and event has an answer, often "nothing". A webhook is a hint and opens
 //! conditions; Plaid's answer to a question closes them. Where the order of things matters, the newer question decides.
 
+mod hold;
 mod letters;
 
 use jiff::{SignedDuration, Timestamp};
@@ -26,7 +27,7 @@ const PASSED_DEADLINE_ASK: SignedDuration = SignedDuration::from_hours(6);
 pub fn transition(item: &Item, event: &Event, now: Timestamp, policy: &Policy) -> Step {
     let mut step = Draft { item: item.clone(), effects: Vec::new(), closed: Vec::new(), now };
     // Gone is gone: only a new registration begins a new life.
-    if item.removed.is_none() || matches!(event, Event::Registered { .. }) {
+    if item.removed.is_none() || matches!(event, Event::Registered { .. } | Event::Imported { .. }) {
         step.apply(event, policy);
     }
     step.finish(item)
@@ -43,7 +44,15 @@ impl Draft {
     fn apply(&mut self, event: &Event, policy: &Policy) {
         let now = self.now;
         match event {
-            Event::Registered { user, institution } => self.register(user, institution.as_ref()),
+            Event::Registered { user, institution } => {
+                self.register(user, institution.as_ref());
+                self.observe(now);
+            }
+            Event::Imported { user, institution } => {
+                self.register(user, institution.as_ref());
+                self.hold();
+            }
+            Event::LettersReleased => self.release(),
             Event::LoginRequired(fault) => {
                 self.open_login(fault, now);
                 self.observe(now);
@@ -61,7 +70,7 @@ impl Draft {
                 let calm = asked.map_or(now, |asked| after(asked, SUSPECT_GAP));
                 self.observe(calm.max(now));
             }
-            Event::Observed(answer) => self.observed(answer),
+            Event::Observed(answer) => self.observed(answer, policy),
             Event::TokenRefused { code } => self.token_refused(code),
             Event::UpdateModeStarted { session } => {
                 self.effects.push(Effect::AskSession { session: *session, not_before: after(now, SESSION_ASK) });
@@ -81,7 +90,14 @@ impl Draft {
                     self.tell(Notice::Superseded { by: by.clone() });
                 }
             }
-            Event::Unsuperseded => self.item.superseded_by = None,
+            Event::Unsuperseded => {
+                if self.item.superseded_by.take().is_some() {
+                    self.tell(Notice::Unsuperseded);
+                }
+            }
+            Event::AccountsChanged { gone, new } => {
+                self.tell(Notice::DifferentAccounts { gone: *gone, new: *new });
+            }
             Event::LetterComposed(mention) => self.letter_composed(mention),
             Event::LetterSent(mention) => self.letter_sent(mention, policy),
             Event::LetterWithheld(mention) => self.letter_withheld(mention),
@@ -94,6 +110,13 @@ impl Draft {
         if from != to {
             self.item.since = self.now;
             self.tell(Notice::StateChanged { from, to });
+        }
+        let code = |item: &Item| item.impaired.as_ref().map(|impaired| impaired.code.clone());
+        if let Some(code) = code(&self.item).filter(|now| code(before).as_ref() != Some(now)) {
+            self.tell(Notice::Impaired { code });
+        }
+        if self.closed.iter().any(|closed| matches!(closed.outcome, Outcome::Repaired | Outcome::Healed)) {
+            self.effects.push(Effect::AskAccounts { not_before: self.now });
         }
         Step { item: self.item, effects: self.effects, closed: self.closed }
     }
@@ -150,7 +173,6 @@ impl Draft {
         self.item.registered_at = now;
         self.item.token = Token::Unproven;
         self.item.institution = institution.cloned().or(self.item.institution.take());
-        self.observe(now);
     }
 
     fn token_refused(&mut self, code: &str) {
@@ -279,7 +301,7 @@ impl Draft {
         }
     }
 
-    fn observed(&mut self, answer: &Observation) {
+    fn observed(&mut self, answer: &Observation, policy: &Policy) {
         let asked_at = answer.asked_at;
         if self.item.observed_at.is_some_and(|newest| newest == asked_at || self.is_newer(newest, asked_at)) {
             return;
@@ -289,6 +311,7 @@ impl Draft {
             self.observe(self.now);
             return;
         }
+        let was_proven = self.item.token == Token::Proven;
         match &answer.item {
             Some(opened) if *opened != self.item.id => {
                 if self.item.token != Token::Foreign {
@@ -301,7 +324,12 @@ impl Draft {
             None => {}
         }
         self.item.observed_at = Some(asked_at);
+        self.item.created_at = answer.created_at.unwrap_or(self.item.created_at);
         if let Some(bank) = &answer.institution {
+            if let Some(known) = self.item.institution.as_ref().filter(|known| was_proven && known.id != bank.id) {
+                let (before, now) = (known.id.clone(), bank.id.clone());
+                self.tell(Notice::DifferentInstitution { before, now });
+            }
             // An answer without the name does not take away the one that the application gave.
             let known = self.item.institution.take().filter(|known| known.id == bank.id).and_then(|known| known.name);
             self.item.institution = Some(Institution { id: bank.id.clone(), name: bank.name.clone().or(known) });
@@ -311,6 +339,7 @@ impl Draft {
             return;
         }
         self.item.consent_expires_at = answer.consent_expires_at;
+        self.lift_hold(policy);
         if self.item.claim.is_some_and(|claim| self.is_newer(claim.at, asked_at)) {
             self.observe(self.now);
         }

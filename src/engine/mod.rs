@@ -5,20 +5,24 @@
 //!
 //! Whoever may call: `web` (a webhook came, a button was pressed), `cli` and `demo` (start and stop).
 
+mod accounts;
 pub mod apply;
 mod banks;
 mod call;
 pub mod clock;
 mod compose;
 mod dispatch;
+mod fresh_link;
 mod ingest;
 pub mod keys;
 mod observe;
 mod post;
+mod release;
 pub mod repair;
 pub mod returned;
 pub mod schedule;
 pub mod status;
+mod sweep;
 mod traffic;
 
 use std::sync::atomic::AtomicBool;
@@ -39,6 +43,7 @@ use status::Status;
 use traffic::Traffic;
 
 pub use call::NoAnswer;
+pub use post::server as mail_server;
 pub use traffic::Caller;
 
 /// How many calls to Plaid may be under way at once for people, and as many for all else.

@@ -5,7 +5,7 @@
 //! sent again once, with the same Message-ID.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use uuid::Uuid;
 
 use super::columns::{Record, ms};
@@ -139,6 +139,17 @@ pub struct LetterView {
     pub lines: Vec<LineView>,
 }
 
+/// The letters on their way out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Outgoing {
+    /// How many wait to be tried, now or later.
+    pub waiting: u64,
+    /// When the first of them is or was due.
+    pub due_since: Option<Timestamp>,
+    /// When the mail server last took one.
+    pub last_sent_at: Option<Timestamp>,
+}
+
 /// A line of a letter as people see it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LineView {
@@ -146,7 +157,7 @@ pub struct LineView {
     pub item_id: String,
     /// Which of its episodes.
     pub episode: u32,
-    /// `reminder` or `works_again`.
+    /// `reminder`, `works_again` or `fresh_link`.
     pub topic: String,
     /// Of which condition it reminds.
     pub kind: Option<String>,
@@ -184,6 +195,7 @@ pub(crate) fn insert(
         let (topic, kind, rung) = match line.topic {
             Topic::Reminder { kind, rung } => ("reminder", Some(kind.name()), Some(i64::from(rung))),
             Topic::WorksAgain => ("works_again", None, None),
+            Topic::FreshLink => ("fresh_link", None, None),
         };
         let mut statement = connection.prepare_cached(
             "insert into letter_lines (letter_id, item_id, episode, topic, kind, rung)
@@ -223,10 +235,43 @@ pub(crate) fn history(connection: &Connection, user: &UserId, now: Timestamp) ->
     Ok(history)
 }
 
+/// When fresh links were written to a user, since a moment. One that nobody can be told of any more does not count.
+pub(crate) fn fresh_links(
+    connection: &Connection,
+    user: &UserId,
+    since: Timestamp,
+) -> Result<Vec<Timestamp>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select distinct letters.letter_id, composed_at from letters join letter_lines using (letter_id)
+         where user_id = :user and composed_at > :since and topic = 'fresh_link' and status not in ('withheld', 'bounced')",
+    )?;
+    let mut rows = statement.query(named_params! { ":user": user.as_str(), ":since": ms(since) })?;
+    let mut times = Vec::new();
+    while let Some(row) = rows.next()? {
+        times.push(Record::new("letters", "letter_id", row)?.time("composed_at")?);
+    }
+    Ok(times)
+}
+
 /// Whether a letter to a user is not settled yet.
 pub(crate) fn underway(connection: &Connection, user: &UserId) -> Result<bool, StoreError> {
     let sql = format!("select exists (select 1 from letters where user_id = ?1 and ({UNDERWAY}))");
     Ok(connection.prepare_cached(&sql)?.query_row([user.as_str()], |row| row.get(0))?)
+}
+
+/// What waits to leave, and what left last.
+pub(crate) fn outgoing(connection: &Connection) -> Result<Outgoing, StoreError> {
+    let time = |at: Option<i64>| at.and_then(|at| Timestamp::from_millisecond(at).ok());
+    let (waiting, due): (i64, Option<i64>) = connection
+        .prepare_cached("select count(*), min(due_at) from letters where due_at is not null")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // The ids are in the order of time, so this reads few rows.
+    let sent: Option<Option<i64>> = connection
+        .prepare_cached("select settled_at from letters where status = 'accepted' order by letter_id desc limit 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let waiting = u64::try_from(waiting).unwrap_or_default();
+    Ok(Outgoing { waiting, due_since: time(due), last_sent_at: sent.and_then(time) })
 }
 
 /// Claims letters that are due, the longest due first. During a pause none, or the one that tries.
@@ -282,6 +327,7 @@ fn lines(connection: &Connection, letter: &str) -> Result<Vec<Line>, StoreError>
         let record = Record::new("letter_lines", "letter_id", row)?;
         let topic = match record.kind_if("kind")? {
             Some(kind) => Topic::Reminder { kind, rung: record.small("rung")? },
+            None if record.get::<String>("topic")? == "fresh_link" => Topic::FreshLink,
             None => Topic::WorksAgain,
         };
         lines.push(Line { item: record.item_id("item_id")?, episode: record.count("episode")?, topic });

@@ -25,6 +25,8 @@ pub enum Purpose {
     Repair,
     /// Stops letters.
     Stop,
+    /// No link: it proves to `relinkd check` that a webhook reaches the daemon that has these keys.
+    Check,
 }
 
 impl Purpose {
@@ -32,6 +34,7 @@ impl Purpose {
         match self {
             Self::Repair => "repair",
             Self::Stop => "stop",
+            Self::Check => "check",
         }
     }
 }
@@ -63,6 +66,15 @@ pub(crate) fn user_of(
         .query_row(named_params! { ":id": id, ":stop": purpose == Purpose::Stop, ":now": ms(now) }, |row| {
             Ok(Record::new("links", "link_id", row).and_then(|record| record.user_id("user_id")))
         })
+        .optional()?;
+    found.transpose()
+}
+
+/// Whose link it was, whether it still opens anything or not.
+pub(crate) fn owner(connection: &Connection, id: &str) -> Result<Option<UserId>, StoreError> {
+    let mut statement = connection.prepare_cached("select * from links where link_id = ?1")?;
+    let found = statement
+        .query_row([id], |row| Ok(Record::new("links", "link_id", row).and_then(|record| record.user_id("user_id"))))
         .optional()?;
     found.transpose()
 }

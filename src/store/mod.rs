@@ -4,6 +4,7 @@
 //! domain that may run twice; a transaction is never handed out, and never held across the network. Secrets are sealed
 //! before they reach a row (`seal`). This folder does not know Plaid, mail or HTTP.
 
+mod accounts;
 mod columns;
 mod error;
 mod inbox;
@@ -15,9 +16,12 @@ mod open;
 mod operations;
 mod outbox;
 mod pauses;
+mod releases;
 pub mod seal;
+mod siblings;
 mod steps;
 mod suppressions;
+mod sweep;
 mod users;
 mod verification_keys;
 mod views;
@@ -29,18 +33,22 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use accounts::Account;
 pub use error::{OpenError, StoreError};
 pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict};
-pub use letters::{Begun, ClaimedLetter, LetterOutcome, LetterView, LineView};
+pub use letters::{Begun, ClaimedLetter, LetterOutcome, LetterView, LineView, Outgoing};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{
-    Agenda, Back, Composed, Composer, Departure, MailReport, NewItem, Registered, Reported, Settled, Whose, Written,
+    Agenda, Asked, Back, Candidates, Composed, Composer, Departure, IMPORT_ROWS_MAX, Imported, MailReport, Mode,
+    NewItem, Registered, Released, Reported, Settled, Whose, Written,
 };
 pub use outbox::{Claimed, Settlement};
 pub use pauses::{Pause, PauseReason};
+pub use releases::{Pace, Plan, Waiting};
 pub use steps::{Decision, JournalRow, Rule, Told};
 pub use suppressions::{Source, Suppression, SuppressionView};
+pub use sweep::{Appointment, Floors};
 pub use users::{NewProfile, Profile, Wish};
 pub use verification_keys::StoredKey;
 pub use views::{ItemFilter, ItemRecord};

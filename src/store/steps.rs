@@ -6,15 +6,20 @@ use serde::Serialize;
 
 use super::columns::{Record, json, ms};
 use super::error::StoreError;
-use super::{items, outbox};
+use super::items::{self, Registration};
+use super::{accounts, outbox, siblings};
 use crate::domain::effect::{Effect, Notice};
 use crate::domain::event::Event;
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Item, Kind, State};
 use crate::domain::step::Step;
+use crate::domain::supersede::{Sibling, is_touched};
 
 /// What follows from an event for an Item.
 pub type Decide = dyn Fn(&Item, &Event) -> Decision + Send + Sync;
+
+/// What has to happen to a user's Items, so that each is superseded by what supersedes it now.
+pub type Siblings = dyn Fn(&[Sibling]) -> Vec<(ItemId, Event)> + Send + Sync;
 
 /// The rule for Items as of one moment. It is pure: an operation may run it twice.
 pub struct Rule {
@@ -22,6 +27,8 @@ pub struct Rule {
     pub now: Timestamp,
     /// What follows from an event.
     pub decide: Box<Decide>,
+    /// What follows from a step for the other Items of the user.
+    pub siblings: Box<Siblings>,
 }
 
 /// What follows from an event, and when the user may have to hear of it.
@@ -60,7 +67,10 @@ pub struct JournalRow {
     pub effects: serde_json::Value,
 }
 
-/// Takes one step with an Item that was loaded in this operation.
+/// How the cause of a routine observation ends: the key of its effect.
+const ROUTINE: &str = "/observe";
+
+/// Takes one step with an Item that was loaded in this operation, and those that follow from it for the user's other Items.
 pub(crate) fn take(
     connection: &Connection,
     rule: &Rule,
@@ -69,11 +79,35 @@ pub(crate) fn take(
     cause: &str,
     told: &mut Vec<Told>,
 ) -> Result<Item, StoreError> {
-    let Decision { step, speaks_at } = (rule.decide)(item, event);
+    let after = take_alone(connection, rule, item, event, cause, told)?;
+    if !is_touched(item, &after) {
+        return Ok(after);
+    }
+    if after.removed.is_some() {
+        accounts::forget(connection, &after.id)?;
+    }
+    let user = after.user.clone();
+    siblings::settle(connection, rule, &[&item.user, &user].into(), after, told)
+}
+
+/// Takes one step with one Item.
+pub(super) fn take_alone(
+    connection: &Connection,
+    rule: &Rule,
+    item: &Item,
+    event: &Event,
+    cause: &str,
+    told: &mut Vec<Told>,
+) -> Result<Item, StoreError> {
+    let decision = (rule.decide)(item, event);
+    let step = &decision.step;
     let nothing = step.item == *item && step.effects.is_empty();
     if nothing && matches!(event, Event::Tick) {
         // A tick that finds nothing due is no step; but its moment is behind us.
-        return reschedule(connection, item, rule.now).map(|()| step.item);
+        return reschedule(connection, item, rule.now).map(|()| decision.step.item);
+    }
+    if is_confirmation(item, event, step) && cause.ends_with(ROUTINE) {
+        return items::confirm(connection, &step.item).map(|()| step.item.clone());
     }
     if step.item != *item || !step.closed.is_empty() {
         items::save(connection, item, &step.item, &step.closed, rule.now)?;
@@ -81,20 +115,56 @@ pub(crate) fn take(
         // It asks Plaid and changes nothing until the answer comes: without this, the next round would tick again.
         reschedule(connection, item, rule.now)?;
     }
-    append(connection, item, &step, event, cause, rule.now)?;
+    follow(connection, rule, item, &decision, event, cause, told)?;
+    Ok(decision.step.item)
+}
+
+/// Takes the first step of a new Item, and makes its row, which holds what the registration says.
+pub(crate) fn begin(
+    connection: &Connection,
+    rule: &Rule,
+    new: &Item,
+    event: &Event,
+    cause: &str,
+    registration: &Registration<'_>,
+) -> Result<Item, StoreError> {
+    let decision = (rule.decide)(new, event);
+    items::insert(connection, &decision.step.item, registration, rule.now)?;
+    follow(connection, rule, new, &decision, event, cause, &mut Vec::new())?;
+    Ok(decision.step.item)
+}
+
+/// What follows from a step once the Item is saved.
+fn follow(
+    connection: &Connection,
+    rule: &Rule,
+    before: &Item,
+    Decision { step, speaks_at }: &Decision,
+    event: &Event,
+    cause: &str,
+    told: &mut Vec<Told>,
+) -> Result<(), StoreError> {
+    append(connection, before, step, event, cause, rule.now)?;
     for effect in &step.effects {
-        outbox::put(connection, &item.id, effect)?;
+        outbox::put(connection, &before.id, effect)?;
         if let Effect::Tell(notice) = effect {
-            told.push(Told { item: item.id.clone(), notice: notice.clone() });
+            told.push(Told { item: before.id.clone(), notice: notice.clone() });
         }
     }
     if let Some(at) = speaks_at {
         let mut statement = connection
             .prepare_cached("update users set due_at = min(coalesce(due_at, :at), :at) where user_id = :user")?;
-        statement.execute(named_params! { ":at": ms(at), ":user": step.item.user.as_str() })?;
+        statement.execute(named_params! { ":at": ms(*at), ":user": step.item.user.as_str() })?;
     }
-    count_break(connection, item, &step.item, rule.now)?;
-    Ok(step.item)
+    count_break(connection, before, &step.item, rule.now)
+}
+
+/// Whether Plaid only said again what is known. Of a routine question such an answer leaves no row in the journal, or a
+/// million healthy Items would write a million rows a day; `observed_at` tells of it. What was asked for a letter or for a
+/// person is written down always.
+fn is_confirmation(before: &Item, event: &Event, step: &Step) -> bool {
+    let Event::Observed(_) = event else { return false };
+    step.effects.is_empty() && Item { observed_at: before.observed_at, ..step.item.clone() } == *before
 }
 
 fn reschedule(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), StoreError> {
@@ -127,9 +197,10 @@ fn append(
     Ok(())
 }
 
-/// Notes that one more login broke at a bank.
+/// Notes that one more login broke at a bank. What an import finds broke long ago, and is no outage.
 fn count_break(connection: &Connection, before: &Item, after: &Item, now: Timestamp) -> Result<(), StoreError> {
     let broke = after.open(Kind::LoginRequired).is_some() && before.open(Kind::LoginRequired).is_none();
+    let broke = broke && after.held_since().is_none();
     let Some(bank) = after.institution.as_ref().filter(|_| broke) else { return Ok(()) };
     let mut statement = connection.prepare_cached(
         "insert into breaks (institution_id, minute, count) values (:bank, :minute, 1)

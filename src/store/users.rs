@@ -74,7 +74,8 @@ pub(crate) fn ensure(connection: &Connection, id: &UserId, now: Timestamp) -> Re
 }
 
 /// Writes what the application says. Says whether the user is new. Another address takes letters, whatever became of the old
-/// one, unless it is suppressed itself; a wish for no letters stays.
+/// one, unless it is suppressed itself; a wish for no letters stays. Who has no Item, or only held ones, is not looked at: an
+/// import of a million users is no reason to compose a million times.
 pub(crate) fn put(
     connection: &Connection,
     sealer: &Sealer,
@@ -90,7 +91,8 @@ pub(crate) fn put(
     ensure(connection, &user.id, now)?;
     let mut statement = connection.prepare_cached(
         "update users set contact = :contact, address_hmac = :hmac, locale = :locale, time_zone = :zone,
-           updated_at = :now, erased_at = null, due_at = :now
+           updated_at = :now, erased_at = null,
+           due_at = case when exists (select 1 from items where user_id = :user and held_since is null) then :now end
          where user_id = :user",
     )?;
     statement.execute(named_params! {
@@ -107,15 +109,60 @@ pub(crate) fn put(
 /// A user as registered; nothing if unknown or erased.
 pub(crate) fn get(connection: &Connection, sealer: &Sealer, id: &UserId) -> Result<Option<Profile>, StoreError> {
     let mut statement = connection.prepare_cached("select * from users where user_id = ?1 and erased_at is null")?;
-    let found = statement.query_row([id.as_str()], |row| Ok(profile(sealer, row))).optional()?.transpose()?;
-    let Some(mut profile) = found else { return Ok(None) };
-    if let Some(email) = &profile.email {
-        profile.suppressed_at = suppressions::since(connection, sealer, email)?;
-    }
-    Ok(Some(profile))
+    statement.query_row([id.as_str()], |row| Ok(profile(connection, sealer, row))).optional()?.transpose()
 }
 
-fn profile(sealer: &Sealer, row: &Row<'_>) -> Result<Profile, StoreError> {
+/// A page of users, after a given one.
+pub(crate) fn list(
+    connection: &Connection,
+    sealer: &Sealer,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Profile>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select * from users where user_id > :after and erased_at is null order by user_id limit :limit",
+    )?;
+    let mut rows = statement.query(named_params! { ":after": after, ":limit": i64::from(limit) })?;
+    let mut users = Vec::new();
+    while let Some(row) = rows.next()? {
+        users.push(profile(connection, sealer, row)?);
+    }
+    Ok(users)
+}
+
+/// A page of the users who have an address, whatever its case, after a given one. An address is sealed: it is found by its
+/// HMAC, under each key that could have been in use when it was written.
+pub(crate) fn at_address(
+    connection: &Connection,
+    sealer: &Sealer,
+    email: &EmailAddress,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Profile>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select * from users where address_hmac = :hmac and user_id > :after and erased_at is null
+         order by user_id limit :limit",
+    )?;
+    let mut users = Vec::new();
+    for hmac in suppressions::hmacs(sealer, email) {
+        let mut rows = statement.query(named_params! { ":hmac": hmac, ":after": after, ":limit": i64::from(limit) })?;
+        while let Some(row) = rows.next()? {
+            users.push(profile(connection, sealer, row)?);
+        }
+    }
+    users.sort_by(|a, b| a.id.cmp(&b.id));
+    users.truncate(limit as usize);
+    Ok(users)
+}
+
+/// Whether there was such a user, and nothing personal is left of it.
+pub(crate) fn is_erased(connection: &Connection, id: &UserId) -> Result<bool, StoreError> {
+    let mut statement =
+        connection.prepare_cached("select 1 from users where user_id = ?1 and erased_at is not null")?;
+    Ok(statement.exists([id.as_str()])?)
+}
+
+fn profile(connection: &Connection, sealer: &Sealer, row: &Row<'_>) -> Result<Profile, StoreError> {
     let record = Record::new("users", "user_id", row)?;
     let contact = match record.get::<Option<Vec<u8>>>("contact")? {
         None => None,
@@ -136,6 +183,8 @@ fn profile(sealer: &Sealer, row: &Row<'_>) -> Result<Profile, StoreError> {
         .get::<Option<String>>("time_zone")?
         .map(|name| ZoneName::parse(&name).map_err(|error| record.wrong("time_zone", error.to_string())))
         .transpose()?;
+    let suppressed_at =
+        email.as_ref().map(|email| suppressions::since(connection, sealer, email)).transpose()?.flatten();
     Ok(Profile {
         id: record.user_id("user_id")?,
         email,
@@ -143,7 +192,7 @@ fn profile(sealer: &Sealer, row: &Row<'_>) -> Result<Profile, StoreError> {
         locale,
         time_zone,
         stopped_at: record.time_if("stopped_at")?,
-        suppressed_at: None,
+        suppressed_at,
         snoozed_until: record.time_if("snoozed_until")?,
         created_at: record.time("created_at")?,
         updated_at: record.time("updated_at")?,

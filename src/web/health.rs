@@ -3,11 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::engine::Engine;
 use crate::engine::status::Health;
-use crate::store::{Backlog, Pause};
+use crate::store::{Backlog, Outgoing, Pause};
 
 /// The process answers.
 pub(super) async fn alive() -> &'static str {
@@ -21,10 +22,14 @@ pub(super) struct Readiness {
     ready: bool,
     /// Why not.
     store: Option<String>,
+    /// The daemon's time.
+    at: Timestamp,
     /// What waits in the inbox.
     inbox: Option<Backlog>,
     /// Why all letters wait; nothing while they leave.
     letters_paused: Option<Pause>,
+    /// The letters that wait, and the last one that left.
+    letters: Option<Outgoing>,
     /// How the outside does. Faults there do not make us unready.
     #[serde(flatten)]
     outside: Health,
@@ -32,10 +37,13 @@ pub(super) struct Readiness {
 
 /// 200 as long as webhooks can be committed, and 503 otherwise.
 pub(super) async fn ready(State(engine): State<Engine>) -> (StatusCode, Json<Readiness>) {
-    let probe = engine.store.probe(engine.clock.now()).await;
+    let at = engine.clock.now();
+    let probe = engine.store.probe(at).await;
     let inbox = engine.store.backlog().await.ok();
     let letters_paused = engine.store.pause().await.ok().flatten();
+    let letters = engine.store.outgoing().await.ok();
     let status = if probe.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let store = probe.err().map(|error| error.to_string());
-    (status, Json(Readiness { ready: store.is_none(), store, inbox, letters_paused, outside: engine.status.health() }))
+    let (ready, outside) = (store.is_none(), engine.status.health());
+    (status, Json(Readiness { ready, store, at, inbox, letters_paused, letters, outside }))
 }

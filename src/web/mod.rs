@@ -4,6 +4,7 @@
 //! control socket serves the routes of the private one to the commands on this machine. Each handler reads a request, calls the engine or the store, and words the answer; nothing is decided here.
 
 pub mod api;
+mod browser;
 mod client_address;
 mod control;
 mod health;
@@ -12,7 +13,7 @@ mod mail_events;
 pub mod page;
 mod repair;
 mod unsubscribe;
-mod webhook;
+pub mod webhook;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -51,6 +52,7 @@ fn public(engine: Engine) -> Router {
         .route("/repair/{token}", get(repair::show))
         .route("/repair/{token}/link", post(repair::press))
         .route("/repair/{token}/done", post(repair::done))
+        .route("/repair/{token}/fresh", post(repair::send_fresh))
         .route("/repair-return", get(repair::way_back))
         .route("/unsubscribe/{token}", get(unsubscribe::ask).post(unsubscribe::stop))
         .route("/mail-events/{service}", post(mail_events::receive).layer(DefaultBodyLimit::max(WEBHOOK_BYTES_MAX)))

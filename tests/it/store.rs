@@ -1,5 +1,7 @@
 //! The store's operations on real files.
 
+mod breaker;
+mod import;
 mod inbox;
 mod items;
 mod letters;

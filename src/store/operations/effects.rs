@@ -7,7 +7,7 @@ use super::Result;
 use crate::store::outbox::{Claimed, Settlement};
 use crate::store::pauses::{self, Gate};
 use crate::store::steps::{Rule, Told};
-use crate::store::{Store, items, outbox, steps};
+use crate::store::{Store, items, outbox, steps, sweep};
 
 const LETTERS: &str = "select min(due_at) from letters where due_at is not null";
 
@@ -63,6 +63,10 @@ impl Store {
                     Gate::OneFrom(from) => first(LETTERS)?.map(|at| at.max(from)),
                     Gate::Closed => None,
                 },
+                appointments: first("select min(due_at) from appointments")?,
+                suspects_from: first(&sweep::oldest_checked(true))?,
+                others_from: first(&sweep::oldest_checked(false))?,
+                release: first("select min(due_at) from letter_release")?,
             })
         };
         self.threads.read(look).await
@@ -80,12 +84,21 @@ pub struct Agenda {
     pub effects: Option<Timestamp>,
     /// A letter is to be sent.
     pub letters: Option<Timestamp>,
+    /// What the clock alone does for all Items is to be done.
+    pub appointments: Option<Timestamp>,
+    /// When the suspect Item was checked that waits longest. Not due by itself: the sweep decides.
+    pub suspects_from: Option<Timestamp>,
+    /// The same for the other Items.
+    pub others_from: Option<Timestamp>,
+    /// Letters about imported Items are to be released.
+    pub release: Option<Timestamp>,
 }
 
 impl Agenda {
     /// The earliest of all.
     #[must_use]
     pub fn next(&self) -> Option<Timestamp> {
-        [self.items, self.users, self.effects, self.letters].into_iter().flatten().min()
+        let times = [self.items, self.users, self.effects, self.letters, self.appointments, self.release];
+        times.into_iter().flatten().min()
     }
 }

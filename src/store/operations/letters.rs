@@ -12,15 +12,16 @@ use super::returned::suppress;
 use crate::domain::compose::{Circumstances, Composition, Line, Sent, User, is_silent};
 use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Event, NoLetters};
+use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
 use crate::domain::provider::{Cap, Caps};
-use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome, LetterView};
+use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome, LetterView, Outgoing};
 use crate::store::pauses::{Ender, Pause, PauseReason};
 use crate::store::steps::{Rule, Told};
 use crate::store::suppressions::{self, Source, Suppression};
 use crate::store::users::{NewProfile, Profile, Wish};
-use crate::store::{Store, items, later, letters, links, pauses, steps, users};
+use crate::store::{Purpose, Store, items, later, letters, links, pauses, steps, users};
 
 /// How long a letter waits at least whose address is said to be gone while too many are.
 const DOUBT: SignedDuration = SignedDuration::from_hours(1);
@@ -62,6 +63,8 @@ pub struct Departure {
     pub to: EmailAddress,
     /// The cap of the address's mailbox provider, if it has one.
     pub cap: Option<Cap>,
+    /// Whether the user asked for it a moment ago.
+    pub asked_for: bool,
     /// Its language.
     pub language: String,
     /// Its subject.
@@ -78,6 +81,9 @@ pub struct Settled {
     /// Whether it ended a pause.
     pub resumed: bool,
 }
+
+/// What follows when somebody asks for a fresh link: from the user, all Items, and when there were others.
+pub type FreshLink = dyn Fn(&Profile, &[Item], &[Timestamp]) -> Answer + Send + Sync;
 
 /// A letter that was claimed, with all that it is made of.
 #[derive(Clone, Debug)]
@@ -105,6 +111,20 @@ impl Store {
     pub async fn user(&self, id: UserId) -> Result<Option<Profile>> {
         let inner = Arc::clone(&self.inner);
         self.threads.read(move |connection| users::get(connection, &inner.sealer, &id)).await
+    }
+
+    /// A page of users in the order of their ids, after a given one; of one address where asked. Without the erased.
+    ///
+    /// # Errors
+    /// What SQLite says, or that an address does not open.
+    pub async fn users(&self, email: Option<EmailAddress>, after: Option<String>, limit: u32) -> Result<Vec<Profile>> {
+        let inner = Arc::clone(&self.inner);
+        let after = after.unwrap_or_default();
+        let query = move |connection: &Connection| match &email {
+            None => users::list(connection, &inner.sealer, &after, limit),
+            Some(email) => users::at_address(connection, &inner.sealer, email, &after, limit),
+        };
+        self.threads.read(query).await
     }
 
     /// Notes what a user wishes about letters. Says whether there is such a user.
@@ -195,8 +215,40 @@ impl Store {
         self.threads.write(operation).await
     }
 
-    /// Banks at which very many logins broke within ten minutes of the last six hours: their letters wait until six hours
-    /// after. Many means more than 20, and more than one in twenty of the bank's Items.
+    /// Somebody asks for a fresh link on the page of an old one: writes the letter's row with its link, if there is anybody to
+    /// write to. Answers nothing for a link that never was.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn write_fresh_link(
+        &self,
+        token: &str,
+        decide: Box<FreshLink>,
+        letter: LetterId,
+        rule: Rule,
+    ) -> Result<Option<(UserId, Answer)>> {
+        let inner = Arc::clone(&self.inner);
+        let Some(id) = inner.sealer.link_id(Purpose::Repair.name(), token).map(str::to_owned) else { return Ok(None) };
+        let operation = move |connection: &Connection| {
+            let now = rule.now;
+            let Some(user) = links::owner(connection, &id)? else { return Ok(None) };
+            let Some(profile) = users::get(connection, &inner.sealer, &user)? else { return Ok(None) };
+            let since = now.checked_sub(ASKED_SPAN).unwrap_or(Timestamp::MIN);
+            let asked = letters::fresh_links(connection, &user, since)?;
+            let owned = items::of_user(connection, user.as_str())?;
+            let answer = decide(&profile, &owned, &asked);
+            if let Answer::Write(lines) = &answer {
+                let link = links::create(connection, &user, now)?;
+                letters::insert(connection, letter, &user, lines, &link, None, now)?;
+                mention(connection, &rule, letter, lines, Event::LetterComposed, &mut Vec::new())?;
+            }
+            Ok(Some((user, answer)))
+        };
+        self.threads.write(operation).await
+    }
+
+    /// Banks at which very many logins broke within ten minutes: their letters wait until six hours after the first time,
+    /// however long it goes on. Many means more than 20, and more than one in twenty of the bank's Items.
     ///
     /// # Errors
     /// What SQLite says.
@@ -254,8 +306,10 @@ impl Store {
             let Some(profile) = users::get(connection, &inner.sealer, &letter.user)? else {
                 return Ok(Begun::Unwanted);
             };
-            // Time zones do not matter for this question.
-            if profile.email.as_ref() != Some(&letter.to) || is_silent(&profile.for_letters(&TimeZone::UTC), now) {
+            // Time zones do not matter for this question. A link that the user asks for now comes in a pause too.
+            let mut person = profile.for_letters(&TimeZone::UTC);
+            person.snoozed_until = person.snoozed_until.filter(|_| !letter.asked_for);
+            if profile.email.as_ref() != Some(&letter.to) || is_silent(&person, now) {
                 return Ok(Begun::Unwanted);
             }
             if let Some(cap) = &letter.cap
@@ -318,6 +372,14 @@ impl Store {
             Ok(settled)
         };
         self.threads.write(operation).await
+    }
+
+    /// What waits to leave, and what left last.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn outgoing(&self) -> Result<Outgoing> {
+        self.threads.read(letters::outgoing).await
     }
 
     /// Letters, newest first, before a given one; of one user where asked.

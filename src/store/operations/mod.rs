@@ -1,16 +1,23 @@
 //! The operations that the rest of relinkd asks for, one file a subject. Each is atomic: whole, or not at all.
 
+mod accounts;
 mod breaker;
 mod effects;
+mod import;
 mod items;
 mod letters;
 mod links;
+mod releases;
 mod returned;
+mod sweep;
 mod webhooks;
 
+pub use accounts::Asked;
 pub use effects::Agenda;
+pub use import::{IMPORT_ROWS_MAX, Imported, Mode};
 pub use items::{NewItem, Registered};
 pub use letters::{Composed, Composer, Departure, Settled, Written};
+pub use releases::{Candidates, Released};
 pub use returned::{Back, MailReport, Reported, Whose};
 
 type Result<T> = std::result::Result<T, super::StoreError>;

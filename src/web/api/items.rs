@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::lists::{Page, limit, number};
 use super::problem::{Body, Problem};
+use super::snooze::SnoozeBody;
 use super::users::user_id;
 use super::view::ItemView;
 use crate::config::CountryCode;
@@ -28,11 +29,11 @@ const TOKEN_BYTES_MAX: usize = 1024;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ItemBody {
-    access_token: SecretString,
-    user_id: String,
-    institution_id: Option<String>,
-    institution_name: Option<String>,
-    country_codes: Option<Vec<String>>,
+    pub(super) access_token: SecretString,
+    pub(super) user_id: String,
+    pub(super) institution_id: Option<String>,
+    pub(super) institution_name: Option<String>,
+    pub(super) country_codes: Option<Vec<String>>,
 }
 
 fn item_id(text: &str) -> Result<ItemId, Problem> {
@@ -48,23 +49,28 @@ async fn known(engine: &Engine, id: &str) -> Result<Item, Problem> {
     Ok(record.item)
 }
 
+/// An Item as the application registers it, if it can be used.
+pub(super) fn new_item(id: &str, body: ItemBody) -> Result<NewItem, Problem> {
+    let token = body.access_token.expose_secret();
+    if token.is_empty() || token.len() > TOKEN_BYTES_MAX || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Problem::invalid("access_token is empty, too long or holds a space"));
+    }
+    Ok(NewItem {
+        id: item_id(id)?,
+        user: user_id(&body.user_id)?,
+        access_token: token.to_owned(),
+        institution: institution(body.institution_id, body.institution_name)?,
+        country_codes: body.country_codes.map(country_codes).transpose()?,
+    })
+}
+
 /// Registers an Item, or writes what changed. Its token is proven by asking Plaid before anybody is written to.
 pub(super) async fn register(
     State(engine): State<Engine>,
     Path(id): Path<String>,
     Body(body): Body<ItemBody>,
 ) -> Result<(StatusCode, Json<ItemView>), Problem> {
-    let token = body.access_token.expose_secret();
-    if token.is_empty() || token.len() > TOKEN_BYTES_MAX || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Problem::invalid("access_token is empty, too long or holds a space"));
-    }
-    let new = NewItem {
-        id: item_id(&id)?,
-        user: user_id(&body.user_id)?,
-        access_token: token.to_owned(),
-        institution: institution(body.institution_id, body.institution_name)?,
-        country_codes: body.country_codes.map(country_codes).transpose()?,
-    };
+    let new = new_item(&id, body)?;
     let registered = engine.store.register(new, engine.rule()).await?;
     engine.wake();
     if registered.unparked > 0 {
@@ -219,22 +225,13 @@ pub(super) async fn observe(
     Ok(view(&engine, &known(&engine, &id).await?))
 }
 
-/// Until when there are no letters about the Item.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SnoozeBody {
-    until: Timestamp,
-}
-
 pub(super) async fn snooze(
     State(engine): State<Engine>,
     Path(id): Path<String>,
     Body(body): Body<SnoozeBody>,
 ) -> Result<Json<ItemView>, Problem> {
-    if body.until <= engine.clock.now() {
-        return Err(Problem::invalid("until is in the past"));
-    }
-    act(&engine, &id, Event::Snoozed { until: body.until }).await
+    let until = body.ends(engine.clock.now())?;
+    act(&engine, &id, Event::Snoozed { until }).await
 }
 
 pub(super) async fn resume(State(engine): State<Engine>, Path(id): Path<String>) -> Result<Json<ItemView>, Problem> {
@@ -287,5 +284,7 @@ pub(super) async fn link_token(
         )),
         Press::PlaidDown => Err(plaid_failed("Plaid gives no Link token; the log and /readyz say why")),
         Press::BankDown => Err(plaid_failed("the bank is down")),
+        Press::LinkAnew => conflict("update mode cannot repair the Item: the user has to link the bank anew"),
+        Press::Ours => Err(plaid_failed("Plaid refuses until you act: the Item's journal and the log name the code")),
     }
 }

@@ -5,9 +5,12 @@
 //! 201 or 200 with the resource; lists are `{"data": […], "next_cursor": …}`; times are RFC 3339 in UTC; errors are
 //! [`problem`] documents.
 
+mod import;
 mod items;
 mod lists;
 pub mod problem;
+mod release;
+mod snooze;
 mod suppressions;
 mod users;
 mod view;
@@ -24,6 +27,7 @@ use axum::routing::{delete, get, post, put};
 use crate::config::{ApiKey, Scope};
 use crate::engine::Engine;
 use crate::mail::report::REPORT_BYTES_MAX;
+pub use import::ROWS_MAX as IMPORT_ROWS_MAX;
 use problem::Problem;
 
 /// The largest body.
@@ -49,6 +53,10 @@ pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
         .route("/v1/items/{item_id}/resume", post(items::resume))
         .route("/v1/items/{item_id}/repair-link", post(items::repair_link))
         .route("/v1/items/{item_id}/link-token", post(items::link_token))
+        .route("/v1/users", get(users::list))
+        .route("/v1/users/{user_id}/stop", post(users::stop))
+        .route("/v1/users/{user_id}/snooze", post(users::snooze))
+        .route("/v1/users/{user_id}/resume", post(users::resume))
         .route("/v1/users/{user_id}", put(users::register).get(users::show).delete(users::erase))
         .route("/v1/suppressions", get(suppressions::list).post(suppressions::add).delete(suppressions::remove))
         .route("/v1/suppressions/{suppression_id}", delete(suppressions::remove_by_id))
@@ -56,6 +64,9 @@ pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
         .route("/v1/pause/end", post(suppressions::end_pause))
         .route("/v1/bounces", post(suppressions::take_report).layer(DefaultBodyLimit::max(REPORT_BYTES_MAX)))
         .route("/v1/letters", get(lists::letters))
+        .route("/v1/letters/release", get(release::show).put(release::plan).delete(release::stop))
+        .route("/v1/import/items", post(import::items).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
+        .route("/v1/import/users", post(import::users).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
         .route("/v1/webhooks", get(lists::webhooks))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let guarded = match access {

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 use relinkd::domain::event::{Event, Fault, Health, Mention, Observation, Topic};
 use relinkd::domain::ids::{AccountId, Institution, InstitutionId, ItemId, LetterId, SessionId, UserId};
-use relinkd::domain::item::{Cure, Deadline, ExpiryReason, Item, Kind, Login, RemovalReason};
+use relinkd::domain::item::{Cure, Deadline, ExpiryReason, Hold, Item, Kind, Login, RemovalReason};
 use relinkd::domain::policy::Policy;
+use relinkd::domain::supersede::{self, Sibling, is_touched};
 use relinkd::domain::transition::transition;
 use relinkd::engine::apply::rule;
 use relinkd::store::{ItemFilter, NewItem, Store};
@@ -35,6 +36,9 @@ enum Happening {
     },
     Snoozed {
         secs: i64,
+    },
+    Imported {
+        named: bool,
     },
     Registered {
         token: u8,
@@ -67,8 +71,11 @@ fn health() -> impl Strategy<Value = Health> {
 
 fn mention() -> impl Strategy<Value = Mention> {
     let kind = prop_oneof![2 => Just(Kind::LoginRequired), 1 => proptest::sample::select(Kind::ALL.to_vec())];
-    let topic =
-        prop_oneof![(kind, 0..4_u8).prop_map(|(kind, rung)| Topic::Reminder { kind, rung }), Just(Topic::WorksAgain)];
+    let topic = prop_oneof![
+        (kind, 0..4_u8).prop_map(|(kind, rung)| Topic::Reminder { kind, rung }),
+        Just(Topic::WorksAgain),
+        Just(Topic::FreshLink)
+    ];
     (1..3_u32, topic).prop_map(|(episode, topic)| Mention { letter: LetterId(Uuid::from_u128(7)), episode, topic })
 }
 
@@ -90,6 +97,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => Just(Event::Tick),
         1 => reason.prop_map(|why| Event::Removed { why }),
         1 => Just(Event::Resumed),
+        8 => Just(Event::LettersReleased),
         1 => Just(Event::Superseded { by: item_id("item-newer") }),
         1 => Just(Event::Unsuperseded),
         8 => mention().prop_map(Event::LetterComposed),
@@ -102,6 +110,7 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(asked, own, health, ends_in, named)| Happening::Answer { asked, own, health, ends_in, named }),
         3 => (days, any::<bool>(), why).prop_map(|(ends_in, known, why)| Happening::Expiring { ends_in, known, why }),
         1 => (1..90_000_i64).prop_map(|secs| Happening::Snoozed { secs }),
+        1 => any::<bool>().prop_map(|named| Happening::Imported { named }),
         2 => (0..3_u8, 0..2_u8, any::<bool>())
             .prop_map(|(token, user, named)| Happening::Registered { token, user, named }),
     ]
@@ -119,6 +128,7 @@ fn event(happening: &Happening, id: &ItemId, now: Timestamp) -> Event {
         Happening::Answer { asked, own, health, ends_in, named } => Event::Observed(Observation {
             asked_at: after(-asked),
             item: Some(if *own { id.clone() } else { item_id("item-foreign") }),
+            created_at: named.then(|| after(-asked - 86_400)),
             health: health.clone(),
             consent_expires_at: ends_in.map(after),
             institution: named.then(|| bank(true)),
@@ -128,14 +138,18 @@ fn event(happening: &Happening, id: &ItemId, now: Timestamp) -> Event {
             Event::Expiring { deadline: if *known { Deadline::Known(at) } else { Deadline::Assumed(at) }, why: *why }
         }
         Happening::Snoozed { secs } => Event::Snoozed { until: after(*secs) },
+        Happening::Imported { named } => {
+            Event::Imported { user: user_id(id, 0), institution: named.then(|| bank(false)) }
+        }
         Happening::Registered { user, named, .. } => {
-            Event::Registered { user: user_id(*user), institution: named.then(|| bank(false)) }
+            Event::Registered { user: user_id(id, *user), institution: named.then(|| bank(false)) }
         }
     }
 }
 
-fn user_id(number: u8) -> UserId {
-    UserId::parse(format!("user-{number}")).expect("an id")
+/// Each story has users of its own: others' Items are no duplicates.
+fn user_id(item: &ItemId, number: u8) -> UserId {
+    UserId::parse(format!("user-{number}-of-{item}")).expect("an id")
 }
 
 /// What of the domain's variants an Item shows.
@@ -153,8 +167,9 @@ fn variants(item: &Item) -> Vec<String> {
     let marks = [
         ("claim", item.claim.is_some()),
         ("impaired", item.impaired.is_some()),
-        ("superseded", item.superseded_by.is_some()),
         ("snoozed", item.snoozed_until.is_some()),
+        ("held", item.held_since().is_some()),
+        ("released", matches!(item.hold, Hold::Released { .. })),
         ("consent", item.consent_expires_at.is_some()),
         ("letters", item.broken().is_some_and(|episode| episode.letters > 0)),
         ("rungs", item.broken().is_some_and(|episode| episode.rungs_passed > 0)),
@@ -177,13 +192,23 @@ async fn comes_back(store: &Store, expected: &Item) -> Result<(), TestCaseError>
     Ok(())
 }
 
+/// The Item after the rule about duplicates: it is its user's only one.
+fn settled(before: &Item, after: Item, now: Timestamp) -> Item {
+    if !is_touched(before, &after) {
+        return after;
+    }
+    let sibling = Sibling { item: after.clone(), accounts: BTreeSet::new() };
+    let events = supersede::settle(&[sibling], &Policy::default().superseding);
+    events.into_iter().fold(after, |item, (_, event)| transition(&item, &event, now, &Policy::default()).item)
+}
+
 async fn live(store: &Store, id: ItemId, story: &[(i64, Happening)]) -> Result<BTreeSet<String>, TestCaseError> {
     let policy = Policy::default();
     let mut now = at(0);
     let register = async |token: u8, user: u8, named: bool, now: Timestamp| {
         let institution = named.then(|| bank(false));
         let access_token = format!("access-sandbox-{token}");
-        let new = NewItem { id: id.clone(), user: user_id(user), access_token, institution, country_codes: None };
+        let new = NewItem { id: id.clone(), user: user_id(&id, user), access_token, institution, country_codes: None };
         store.register(new, rule(&policy, now)).await.expect("it is registered").record.item
     };
     let mut item = register(0, 0, false, now).await;
@@ -191,10 +216,14 @@ async fn live(store: &Store, id: ItemId, story: &[(i64, Happening)]) -> Result<B
     for (wait, happening) in story {
         now += SignedDuration::from_millis(*wait);
         let event = event(happening, &id, now);
-        let expected = transition(&item, &event, now, &policy).item;
+        let expected = settled(&item, transition(&item, &event, now, &policy).item, now);
         let stored = match happening {
             Happening::Registered { token, user, named } => register(*token, *user, *named, now).await,
-            Happening::Event(_) | Happening::Answer { .. } | Happening::Expiring { .. } | Happening::Snoozed { .. } => {
+            Happening::Event(_)
+            | Happening::Answer { .. }
+            | Happening::Expiring { .. }
+            | Happening::Snoozed { .. }
+            | Happening::Imported { .. } => {
                 let stepped = store.step(id.clone(), vec![event], "test".to_owned(), rule(&policy, now)).await;
                 let (stepped, _) = stepped.expect("a step").expect("it is registered");
                 prop_assert_eq!(&stepped, &expected);
@@ -209,7 +238,9 @@ async fn live(store: &Store, id: ItemId, story: &[(i64, Happening)]) -> Result<B
 }
 
 /// Everything that [`variants`] can say of the enums of the domain.
-const ALL: [&str; 32] = [
+const ALL: [&str; 33] = [
+    "held",
+    "released",
     "Unproven",
     "Proven",
     "Foreign",
@@ -234,7 +265,6 @@ const ALL: [&str; 32] = [
     "Unsaid false",
     "claim",
     "impaired",
-    "superseded",
     "snoozed",
     "consent",
     "letters",

@@ -65,7 +65,8 @@ fn address() -> EmailAddress {
 
 async fn begin(store: &Store, number: u128) -> Result<Begun, StoreError> {
     let (language, subject) = ("en".to_owned(), "Subject".to_owned());
-    let departure = Departure { id: letter(number), user: user(), to: address(), cap: None, language, subject };
+    let departure =
+        Departure { id: letter(number), user: user(), to: address(), cap: None, asked_for: false, language, subject };
     store.start_data(departure, at(0)).await
 }
 

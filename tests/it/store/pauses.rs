@@ -77,6 +77,7 @@ async fn begin(store: &Store, number: u32, domain: &str, caps: &Caps, second: i6
         user: user(number),
         cap: caps.of(to.domain()).cloned(),
         to,
+        asked_for: false,
         language: "en".to_owned(),
         subject: "Subject".to_owned(),
     };
