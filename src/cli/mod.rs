@@ -12,13 +12,16 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+pub mod bounce;
 pub mod check;
 pub mod client;
 pub mod demo;
 pub mod items;
 mod logging;
+pub mod pause;
 pub mod print;
 pub mod serve;
+pub mod suppressions;
 pub mod table;
 pub mod trigger;
 pub mod users;
@@ -60,6 +63,12 @@ pub enum Command {
     Items(items::Args),
     /// Lists users, shows one, and notes what they wish.
     Users(users::Args),
+    /// Lists addresses that take no letters, adds one, lets one take letters again.
+    Suppressions(suppressions::Args),
+    /// Says why all letters wait, and sends letters again.
+    Pause(pause::Args),
+    /// Takes a report of failed delivery (RFC 3464) or of abuse (RFC 5965) from standard input: for a mail server's pipe.
+    Bounce(bounce::Args),
     /// Has the demo's Plaid send any webhook, signed, to a daemon that trusts it.
     ///
     /// The webhook goes through the daemon's real HTTP path. By default the demo's Plaid also makes the truth agree with what
@@ -81,6 +90,9 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&cli.config, &args),
         Command::Items(args) => items::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
+        Command::Suppressions(args) => suppressions::run(&cli.config, &args),
+        Command::Pause(args) => pause::run(&cli.config, &args),
+        Command::Bounce(args) => bounce::run(&cli.config, &args),
         Command::Trigger(args) => trigger::run(&cli.config, &args),
     }
 }

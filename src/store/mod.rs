@@ -9,6 +9,7 @@ mod columns;
 mod error;
 mod inbox;
 mod items;
+mod letter_views;
 mod letters;
 mod links;
 mod migrations;
@@ -36,7 +37,8 @@ use jiff::{SignedDuration, Timestamp};
 pub use accounts::Account;
 pub use error::{OpenError, StoreError};
 pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict};
-pub use letters::{Begun, ClaimedLetter, LetterOutcome, LetterView, LineView, Outgoing};
+pub use letter_views::{LetterView, LineView};
+pub use letters::{Begun, ClaimedLetter, LetterOutcome, Outgoing};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{

@@ -2,4 +2,5 @@
 
 mod items;
 mod reach;
+mod suppressions;
 mod users;

@@ -16,7 +16,8 @@ use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
 use crate::domain::provider::{Cap, Caps};
-use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome, LetterView, Outgoing};
+use crate::store::letter_views::{self, LetterView};
+use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome, Outgoing};
 use crate::store::pauses::{Ender, Pause, PauseReason};
 use crate::store::steps::{Rule, Told};
 use crate::store::suppressions::{self, Source, Suppression};
@@ -387,20 +388,19 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub async fn letters(&self, user: Option<UserId>, before: Option<String>, limit: u32) -> Result<Vec<LetterView>> {
-        self.threads.read(move |connection| letters::list(connection, user.as_ref(), before.as_deref(), limit)).await
+        self.threads
+            .read(move |connection| letter_views::list(connection, user.as_ref(), before.as_deref(), limit))
+            .await
     }
 }
 
 /// While so many letters come back that it is an alarm, no address is given up: the mail server may be wrong about all.
 fn doubted(connection: &Connection, outcome: LetterOutcome, now: Timestamp) -> Result<LetterOutcome> {
-    Ok(match outcome {
-        LetterOutcome::Bounced { why, gone: Some(_) }
-            if pauses::open(connection)?.is_some_and(|pause| pause.why == PauseReason::Bounces) =>
-        {
-            LetterOutcome::Deferred { until: later(now, DOUBT), why, attempt: false }
-        }
-        other => other,
-    })
+    let LetterOutcome::Bounced { why, gone: Some(gone) } = outcome else { return Ok(outcome) };
+    if pauses::open(connection)?.is_some_and(|pause| pause.why == PauseReason::Bounces) {
+        return Ok(LetterOutcome::Deferred { until: later(now, DOUBT), why, attempt: false });
+    }
+    Ok(LetterOutcome::Bounced { why, gone: Some(gone) })
 }
 
 /// Tells each Item what became of a letter that speaks of it.

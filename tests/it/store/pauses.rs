@@ -62,8 +62,7 @@ async fn compose(store: &Store, number: u32, caps: Caps, second: i64) -> Circums
         letter: LetterId(Uuid::from_u128(u128::from(number))),
     };
     store.compose(user(number), composer, rule(&Policy::default(), at(second))).await.expect("composed");
-    let circumstances = seen.lock().expect("no panic").clone();
-    circumstances
+    std::mem::take(&mut *seen.lock().expect("no panic"))
 }
 
 async fn claim(store: &Store, second: i64) -> Vec<ClaimedLetter> {

@@ -1,0 +1,124 @@
+//! Letters as people see them: the tables `letters` and `letter_lines`, read only.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, named_params};
+
+use super::columns::Record;
+use super::error::StoreError;
+use crate::domain::ids::UserId;
+
+/// A letter as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LetterView {
+    /// Its id.
+    pub letter_id: String,
+    /// To whom.
+    pub user_id: String,
+    /// When it was composed.
+    pub composed_at: Timestamp,
+    /// Where it stands.
+    pub status: String,
+    /// Its subject, once rendered.
+    pub subject: Option<String>,
+    /// Its language, once rendered.
+    pub language: Option<String>,
+    /// When it is tried next.
+    pub due_at: Option<Timestamp>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What the mail server said last.
+    pub reply: Option<String>,
+    /// What came back later: `hard`, `soft` or `complaint`.
+    pub bounce: Option<String>,
+    /// Why it waits, or why it did not leave.
+    pub note: Option<String>,
+    /// When its fate was known.
+    pub settled_at: Option<Timestamp>,
+    /// What it says about which Item.
+    pub lines: Vec<LineView>,
+}
+
+/// The letters on their way out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Outgoing {
+    /// How many wait to be tried, now or later.
+    pub waiting: u64,
+    /// When the first of them is or was due.
+    pub due_since: Option<Timestamp>,
+    /// When the mail server last took one.
+    pub last_sent_at: Option<Timestamp>,
+}
+
+/// A line of a letter as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LineView {
+    /// About which Item.
+    pub item_id: String,
+    /// Which of its episodes.
+    pub episode: u32,
+    /// `reminder`, `works_again` or `fresh_link`.
+    pub topic: String,
+    /// Of which condition it reminds.
+    pub kind: Option<String>,
+    /// Which rung of the ladder, from 0.
+    pub rung: Option<u8>,
+    /// Whether it was taken out, because it was not so any more when the letter left.
+    pub dropped: bool,
+}
+
+/// Letters for people, newest first, before a given id; of one user where asked.
+pub(crate) fn list(
+    connection: &Connection,
+    user: Option<&UserId>,
+    before: Option<&str>,
+    limit: u32,
+) -> Result<Vec<LetterView>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select * from letters where (:user is null or user_id = :user) and (:before is null or letter_id < :before)
+         order by letter_id desc limit :limit",
+    )?;
+    let mut rows = statement.query(named_params! {
+        ":user": user.map(UserId::as_str),
+        ":before": before,
+        ":limit": i64::from(limit),
+    })?;
+    let mut letters = Vec::new();
+    while let Some(row) = rows.next()? {
+        let record = Record::new("letters", "letter_id", row)?;
+        letters.push(LetterView {
+            user_id: record.get("user_id")?,
+            composed_at: record.time("composed_at")?,
+            status: record.get("status")?,
+            subject: record.get("subject")?,
+            language: record.get("language")?,
+            due_at: record.time_if("due_at")?,
+            attempts: record.count("attempts")?,
+            reply: record.get("reply")?,
+            bounce: record.get("bounce")?,
+            note: record.get("note")?,
+            settled_at: record.time_if("settled_at")?,
+            lines: line_views(connection, &record.id)?,
+            letter_id: record.id,
+        });
+    }
+    Ok(letters)
+}
+
+fn line_views(connection: &Connection, letter: &str) -> Result<Vec<LineView>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("select * from letter_lines where letter_id = ?1 order by item_id")?;
+    let mut rows = statement.query([letter])?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        let record = Record::new("letter_lines", "letter_id", row)?;
+        lines.push(LineView {
+            item_id: record.get("item_id")?,
+            episode: record.count("episode")?,
+            topic: record.get("topic")?,
+            kind: record.get("kind")?,
+            rung: record.get::<Option<i64>>("rung")?.and_then(|rung| u8::try_from(rung).ok()),
+            dropped: record.get("dropped")?,
+        });
+    }
+    Ok(lines)
+}
