@@ -69,7 +69,7 @@ impl Engine {
         let answer = self.call(caller, Some(item), question).await;
         let mut observation = answer.map_err(|error| (asked_at, error))?.observation(asked_at);
         if let Some(bank) = observation.institution.as_mut().filter(|bank| bank.name.is_none()) {
-            bank.name = self.bank_name(caller, &bank.id).await;
+            bank.name = self.bank_name(caller, item, &bank.id).await;
         }
         let probed = self.probe_accounts(caller, item, token, &mut observation).await;
         probed.map_err(|error| (asked_at, error))?;
