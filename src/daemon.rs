@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 use crate::config::Config;
 use crate::engine::clock::Clock;
-use crate::engine::{Engine, schedule};
+use crate::engine::{Engine, schedule, upkeep};
 use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::{self, Listening};
@@ -43,6 +43,7 @@ impl Daemon {
         let engine = Engine::new(config, store, clock).await?;
         let (public, private) = web::serve(&engine, public, private).context("the listeners cannot be served")?;
         engine.tasks.spawn(schedule::run(engine.clone()));
+        engine.tasks.spawn(upkeep::seal_anew(engine.clone()));
         Ok(Self { engine, public, private })
     }
 

@@ -17,6 +17,7 @@ mod post;
 pub mod repair;
 pub mod schedule;
 pub mod status;
+pub mod upkeep;
 
 use std::sync::Arc;
 

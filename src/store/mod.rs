@@ -5,6 +5,7 @@
 //! before they reach a row (`seal`). This folder does not know Plaid, mail or HTTP.
 
 mod columns;
+mod data_keys;
 mod error;
 mod inbox;
 mod items;
@@ -15,6 +16,7 @@ mod open;
 mod operations;
 mod outbox;
 pub mod seal;
+mod sealing;
 mod steps;
 mod users;
 mod verification_keys;
@@ -27,13 +29,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use data_keys::DataKeyView;
 pub use error::{OpenError, StoreError};
 pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict};
 pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
-pub use operations::{Agenda, Composed, Composer, NewItem, Registered, Written};
+pub use operations::{Agenda, Composed, Composer, NewItem, Registered, SealingAnew, Written};
 pub use outbox::{Claimed, Settlement};
+pub use sealing::Left;
 pub use steps::{Decision, JournalRow, Rule, Told};
 pub use users::{NewProfile, Profile, Wish};
 pub use verification_keys::StoredKey;
@@ -65,8 +69,8 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`] says what is wrong and what to do.
-    pub fn open(path: &Path, sealer: Sealer, now: Timestamp) -> Result<Self, OpenError> {
-        let opened = open::open(path, &sealer, now)?;
+    pub fn open(path: &Path, mut sealer: Sealer, now: Timestamp) -> Result<Self, OpenError> {
+        let opened = open::open(path, &mut sealer, now)?;
         let store = |error| OpenError::Store { path: path.display().to_string(), error };
         let last = inbox::last_id(&opened.connection).map_err(store)?;
         let threads = Threads::start(opened.connection, path).map_err(store)?;

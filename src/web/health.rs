@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::engine::Engine;
 use crate::engine::status::Health;
-use crate::store::Backlog;
+use crate::store::{Backlog, DataKeyView};
 
 /// The process answers.
 pub(super) async fn alive() -> &'static str {
@@ -23,6 +23,8 @@ pub(super) struct Readiness {
     store: Option<String>,
     /// What waits in the inbox.
     inbox: Option<Backlog>,
+    /// The former keys with which something is still sealed: it is being sealed anew.
+    data_keys_to_empty: Vec<DataKeyView>,
     /// How the outside does. Faults there do not make us unready.
     #[serde(flatten)]
     outside: Health,
@@ -32,7 +34,10 @@ pub(super) struct Readiness {
 pub(super) async fn ready(State(engine): State<Engine>) -> (StatusCode, Json<Readiness>) {
     let probe = engine.store.probe(engine.clock.now()).await;
     let inbox = engine.store.backlog().await.ok();
+    let mut data_keys_to_empty = engine.store.data_keys().await.unwrap_or_default();
+    data_keys_to_empty.retain(|key| !key.seals && key.emptied_at.is_none() && key.since.is_some());
     let status = if probe.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let store = probe.err().map(|error| error.to_string());
-    (status, Json(Readiness { ready: store.is_none(), store, inbox, outside: engine.status.health() }))
+    let outside = engine.status.health();
+    (status, Json(Readiness { ready: store.is_none(), store, inbox, data_keys_to_empty, outside }))
 }

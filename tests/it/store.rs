@@ -2,6 +2,7 @@
 
 mod inbox;
 mod items;
+mod keys;
 mod letters;
 mod opening;
 mod outbox;

@@ -3,12 +3,14 @@
 mod breaker;
 mod effects;
 mod items;
+mod keys;
 mod letters;
 mod links;
 mod webhooks;
 
 pub use effects::Agenda;
 pub use items::{NewItem, Registered};
+pub use keys::SealingAnew;
 pub use letters::{Composed, Composer, Written};
 
 type Result<T> = std::result::Result<T, super::StoreError>;

@@ -40,6 +40,7 @@ pub(super) fn routes(engine: Engine) -> Router<Engine> {
         .route("/v1/users/{user_id}", put(users::register).get(users::show).delete(users::erase))
         .route("/v1/letters", get(lists::letters))
         .route("/v1/webhooks", get(lists::webhooks))
+        .route("/v1/keys", get(lists::keys))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route_layer(from_fn_with_state(engine, with_key))
         .fallback(async || Problem::unknown("address"))
