@@ -9,7 +9,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
@@ -75,23 +75,45 @@ pub struct Config {
     pub warnings: Vec<Fault>,
 }
 
+impl Config {
+    /// Where the commands on this machine talk to the daemon.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.server.control_socket.clone().unwrap_or_else(|| server::default_control_socket(&self.store.path))
+    }
+}
+
 /// Reads the configuration from a file and the environment.
 ///
 /// # Errors
 /// [`Faults`]: all that is wrong, at least one.
 pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Config, Faults> {
-    let name = path.display().to_string();
-    let text = read(path).map_err(|why| {
-        Faults::new(vec![Fault {
-            place: Place::File { file: name.clone() },
-            key: None,
-            value: None,
-            problem: format!("cannot be read: {why}"),
-            remedy: "Name another file with --config FILE, or begin with a copy of config.example.toml.".to_owned(),
-            nearest: None,
-        }])
-    })?;
-    from_text(&text, &name, environment, path.parent().unwrap_or(Path::new("")))
+    let text = read_file(path)?;
+    from_text(&text, &path.display().to_string(), environment, path.parent().unwrap_or(Path::new("")))
+}
+
+/// Reads from the configuration where the daemon's control socket is, and nothing else: whoever may use the socket need
+/// not be able to read the files that hold secrets, and a fault elsewhere keeps no command from running.
+///
+/// # Errors
+/// [`Faults`]: why it cannot be told.
+pub fn control_socket(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<PathBuf, Faults> {
+    let text = read_file(path)?;
+    let (root, errors) = DeTable::parse_recoverable(&text);
+    let base_dir = path.parent().unwrap_or(Path::new(""));
+    let mut written = Written::new(&text, &path.display().to_string(), base_dir, root.get_ref(), !errors.is_empty());
+    if let Some(error) = errors.first() {
+        written.syntax(error.message(), error.span());
+        return Err(Faults::new(written.faults));
+    }
+    written.take_environment(environment);
+    written.faults.clear();
+    let mut server = written.section("server");
+    let found = match server.has("control_socket") {
+        true => server::control_socket(&mut server),
+        false => store::file(&mut written.section("store")).map(|store| server::default_control_socket(&store)),
+    };
+    found.ok_or_else(|| Faults::new(written.faults))
 }
 
 /// Reads the configuration from a text and the environment. `file_name` is how faults name the text; relative paths are
@@ -140,6 +162,19 @@ pub fn from_text(
         schedule,
         log,
         warnings: written.warnings,
+    })
+}
+
+fn read_file(path: &Path) -> Result<String, Faults> {
+    read(path).map_err(|why| {
+        Faults::new(vec![Fault {
+            place: Place::File { file: path.display().to_string() },
+            key: None,
+            value: None,
+            problem: format!("cannot be read: {why}"),
+            remedy: "Name another file with --config FILE, or begin with a copy of config.example.toml.".to_owned(),
+            nearest: None,
+        }])
     })
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::SecretString;
 use url::Url;
 
-use super::address::{origin, page, word};
+use super::address::{is_loopback, origin, page, word};
 use super::section::{Section, Wrong};
 
 /// Where a browser gets Plaid Link from, unless told otherwise: <https://plaid.com/docs/link/web/>.
@@ -46,6 +46,14 @@ pub struct Plaid {
     pub calls_per_minute: u32,
     /// What happens to an Item whose webhooks go elsewhere.
     pub webhook_elsewhere: WebhookElsewhere,
+}
+
+impl Plaid {
+    /// Whether this Plaid is on this machine, and so none of Plaid's own.
+    #[must_use]
+    pub fn is_on_this_machine(&self) -> bool {
+        self.base_url.host().is_some_and(|host| is_loopback(&host))
+    }
 }
 
 /// Plaid's worlds.

@@ -75,6 +75,7 @@ pub(super) const SECTIONS: [Section; 9] = [
             key("public_url", Kind::Text, r#"public_url = "https://repair.example.com""#),
             key("public_listen", Kind::Text, r#"public_listen = "0.0.0.0:8080""#),
             key("private_listen", Kind::Text, r#"private_listen = "127.0.0.1:8081""#),
+            key("control_socket", Kind::Text, r#"control_socket = "/run/relinkd/control.sock""#),
             key("trusted_proxies", Kind::List, r#"trusted_proxies = ["127.0.0.1", "10.0.0.0/8"]"#),
         ],
     },

@@ -26,6 +26,7 @@ impl Store {
         let operation = move |connection: &Connection| {
             let mut told = Vec::new();
             match &settlement {
+                Settlement::PutOff { until } => outbox::put_off(connection, &claimed, *until)?,
                 Settlement::Retry { at, why } => outbox::give_back(connection, &claimed, *at, why)?,
                 Settlement::Done(events) => {
                     outbox::remove(connection, &claimed)?;

@@ -16,8 +16,8 @@ use crate::config::CountryCode;
 use crate::domain::event::Event;
 use crate::domain::ids::{Institution, InstitutionId, ItemId};
 use crate::domain::item::{Item, RemovalReason, State as ItemState};
-use crate::engine::Engine;
 use crate::engine::repair::Press;
+use crate::engine::{Caller, Engine};
 use crate::store::{ItemFilter, JournalRow, NewItem};
 use crate::web::repair::claimed_name;
 
@@ -154,7 +154,7 @@ pub(super) async fn remove(
     if query.at_plaid
         && let Some(token) = engine.store.access_token(item.id.clone()).await?
     {
-        match engine.plaid.item_remove(&token).await {
+        match engine.call(Caller::Person, None, engine.plaid.item_remove(&token)).await {
             Err(error) if error.code() != Some("ITEM_NOT_FOUND") => {
                 return Err(plaid_failed(&format!("the Item is not removed: {error}")));
             }

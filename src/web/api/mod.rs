@@ -1,6 +1,7 @@
 //! The API of the private listener: register Items and users, look at them, act on them.
 //!
-//! Every request has a key (`Authorization: Bearer KEY`) with a scope: `read` for GET, `write` for everything. PUT answers
+//! Over the network every request has a key (`Authorization: Bearer KEY`) with a scope: `read` for GET, `write` for
+//! everything; over the control socket whoever may open the socket may do everything. PUT answers
 //! 201 or 200 with the resource; lists are `{"data": […], "next_cursor": …}`; times are RFC 3339 in UTC; errors are
 //! [`problem`] documents.
 
@@ -26,9 +27,18 @@ use problem::Problem;
 /// The largest body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// The routes, each behind a key.
-pub(super) fn routes(engine: Engine) -> Router<Engine> {
-    Router::new()
+/// Who may use the routes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Whoever has a key.
+    WithKey,
+    /// Everybody who is heard: the socket's mode decides who is.
+    Open,
+}
+
+/// The routes.
+pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
+    let routes = Router::new()
         .route("/v1/items", get(items::list))
         .route("/v1/items/{item_id}", put(items::register).get(items::show).delete(items::remove))
         .route("/v1/items/{item_id}/journal", get(items::journal))
@@ -41,9 +51,12 @@ pub(super) fn routes(engine: Engine) -> Router<Engine> {
         .route("/v1/letters", get(lists::letters))
         .route("/v1/webhooks", get(lists::webhooks))
         .route("/v1/keys", get(lists::keys))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .route_layer(from_fn_with_state(engine, with_key))
-        .fallback(async || Problem::unknown("address"))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let guarded = match access {
+        Access::WithKey => routes.route_layer(from_fn_with_state(engine, with_key)),
+        Access::Open => routes,
+    };
+    guarded.fallback(async || Problem::unknown("address"))
 }
 
 async fn with_key(State(engine): State<Engine>, request: Request, next: Next) -> Response {
