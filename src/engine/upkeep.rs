@@ -18,7 +18,7 @@ const ROWS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// How many pauses to wait at most while others want the writer: or a busy daemon would never come to an end.
-const PAUSES_MAX: u32 = 10;
+const PAUSES_MAX: u32 = 5;
 
 /// How often progress is told in the log.
 const TELL_EVERY: SignedDuration = SignedDuration::from_secs(10);

@@ -9,8 +9,8 @@ use rusqlite::{Connection, named_params};
 
 use super::columns::ms;
 use super::error::StoreError;
-use super::sealing::{self, Left};
 use super::seal::{KeyId, Place, Sealer};
+use super::sealing::{self, Left};
 
 const CANARY: &[u8] = b"relinkd";
 
@@ -137,9 +137,8 @@ fn bequeath(connection: &Connection, sealer: &mut Sealer, row: &Row, now: Timest
 }
 
 fn empty(connection: &Connection, key: KeyId, now: Timestamp) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(
-        "update data_keys set emptied_at = :now, until = coalesce(until, :now) where key_id = :key",
-    )?;
+    let mut statement = connection
+        .prepare_cached("update data_keys set emptied_at = :now, until = coalesce(until, :now) where key_id = :key")?;
     statement.execute(named_params! { ":now": ms(now), ":key": key.bytes() })?;
     Ok(())
 }
@@ -181,8 +180,8 @@ pub struct DataKeyView {
 pub(crate) fn list(connection: &Connection, sealer: &Sealer) -> Result<Vec<DataKeyView>, StoreError> {
     let progress = sealing::progress(connection)?;
     let configured: Vec<KeyId> = sealer.key_ids().collect();
-    let mut statement = connection
-        .prepare_cached("select key_id, since, until, emptied_at from data_keys order by since, key_id")?;
+    let mut statement =
+        connection.prepare_cached("select key_id, since, until, emptied_at from data_keys order by since, key_id")?;
     let mut found = statement.query([])?;
     let mut views = Vec::new();
     while let Some(row) = found.next()? {

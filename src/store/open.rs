@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
+use super::data_keys::{self, Fit};
 use super::error::{OpenError, StoreError};
 use super::migrations::{self, Found};
-use super::data_keys::{self, Fit};
 use super::seal::Sealer;
 
 /// The oldest SQLite whose write-ahead log is free of a bug that could lose a commit.

@@ -261,9 +261,8 @@ impl Sealer {
     pub fn link<'a>(&self, purpose: &str, token: &'a str) -> Option<GenuineLink<'a>> {
         let (id, mac) = token.split_once('.')?;
         let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
-        let made = |macs: &&MacKeys| {
-            constant_time::verify_slices_are_equal(macs.link(purpose, id).as_ref(), &mac).is_ok()
-        };
+        let made =
+            |macs: &&MacKeys| constant_time::verify_slices_are_equal(macs.link(purpose, id).as_ref(), &mac).is_ok();
         self.macs().find(made).map(|macs| GenuineLink { id, made_before: macs.until })
     }
 }
@@ -333,7 +332,9 @@ mod tests {
         assert!(new.inherit(old.key_id(), old.heritage(old.key_id()).unwrap(), until));
         let link = new.link("repair", &token).unwrap();
         assert_eq!(link, GenuineLink { id: "abc", made_before: Some(until + CLOCK_SLACK) });
-        assert!(new.lookups("address", "user@example.com").any(|hmac| hmac == old.lookup("address", "user@example.com")));
+        assert!(
+            new.lookups("address", "user@example.com").any(|hmac| hmac == old.lookup("address", "user@example.com"))
+        );
         assert!(new.open(PLACE, &sealed).is_err());
         assert_eq!(new.link("repair", &new.link_token("repair", "abc")).unwrap().made_before, None);
     }

@@ -127,6 +127,8 @@ pub(crate) struct Progress {
     table: Table,
     /// The last row that was looked at.
     after: String,
+    /// The newest webhook when they were counted. Later ones have the present key, and may come faster than they are looked at.
+    last_webhook: i64,
     /// By key: how many rows it sealed, less those that were sealed anew. What was deleted meanwhile is still counted.
     left: BTreeMap<String, Left>,
 }
@@ -214,7 +216,8 @@ impl Count {
 
     /// The counted rows are to be sealed anew.
     pub(crate) fn keep(self, connection: &Connection) -> Result<(), StoreError> {
-        keep(connection, &Progress { table: TABLES[0], after: String::new(), left: self.left })
+        let last_webhook = inbox::last_id(connection)?;
+        keep(connection, &Progress { table: TABLES[0], after: String::new(), last_webhook, left: self.left })
     }
 }
 
@@ -228,13 +231,16 @@ pub(crate) fn step(
     let table = progress.table;
     let (name, id, value) = table.names();
     let mut statement = connection.prepare_cached(&format!(
-        "select cast({id} as text), {value} from {name} where {id} > :after order by {id} limit :rows"
+        "select cast({id} as text), {value} from {name} where {id} > :after and {id} <= :last order by {id} limit :rows"
     ))?;
-    let found: Vec<(String, Option<Vec<u8>>)> = statement
-        .query_map(named_params! { ":after": table.id(&progress.after), ":rows": rows }, |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?
-        .collect::<Result<_, _>>()?;
+    let last = match table {
+        // No text is greater.
+        Table::Users | Table::Items | Table::Sessions => Value::Text(char::MAX.to_string()),
+        Table::Webhooks => Value::Integer(progress.last_webhook),
+    };
+    let named = named_params! { ":after": table.id(&progress.after), ":last": last, ":rows": rows };
+    let found: Vec<(String, Option<Vec<u8>>)> =
+        statement.query_map(named, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     let full = found.len() == rows as usize;
     for (row, value) in found {
         let key = value.as_deref().and_then(KeyId::of).filter(|key| *key != sealer.key_id());

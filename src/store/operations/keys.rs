@@ -50,12 +50,8 @@ impl Store {
             sealing::forget_place(connection)?;
             Ok(SealingAnew::Finished)
         };
-        let done = self.threads.write(operation).await?;
-        if done == SealingAnew::Finished {
-            // A key that is known to others is replaced so that they cannot read: what it sealed is not to stay in the log.
-            self.threads.empty_log().await.unwrap_or_else(|error| tracing::warn!("{error}"));
-        }
-        Ok(done)
+        // The log still holds what was there before. It is emptied when the daemon stops, which it does for the old key to go.
+        self.threads.write(operation).await
     }
 
     async fn count_sealed(&self) -> Result<SealingAnew> {

@@ -9,9 +9,7 @@ use relinkd::domain::ids::{SessionId, UserId};
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
 use relinkd::store::seal::{KeyId, Sealer};
-use relinkd::store::{
-    Age, DataKeyView, Meaning, NewProfile, OpenError, Purpose, SealingAnew, Session, Store, Verdict,
-};
+use relinkd::store::{Age, DataKeyView, Meaning, NewProfile, OpenError, Purpose, SealingAnew, Session, Store, Verdict};
 use rusqlite::Connection;
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
@@ -217,8 +215,7 @@ async fn a_press_is_found_by_its_token_before_and_after_its_turn() {
     drop(store);
     let store = open(&place, NEW, &[KEY]).expect("both keys are there");
     let finish = async |number: usize| {
-        let meaning =
-            Meaning::Session { link_token: format!("link-sandbox-{number}"), event: Event::Suspected };
+        let meaning = Meaning::Session { link_token: format!("link-sandbox-{number}"), event: Event::Suspected };
         let id = i64::try_from(number).expect("small") + 1;
         let verdict = Verdict { id, webhook_type: None, webhook_code: None, meaning };
         let rule = Arc::new(rule(&Policy::default(), at(150)));
@@ -238,7 +235,10 @@ async fn a_key_that_is_removed_too_early_is_asked_for_and_what_it_seals_is_named
     drop(store);
     let refused = |key, old: &[[u8; 32]]| open(&place, key, old).err().expect("it does not open").to_string();
     let said = refused(NEW, &[]);
-    assert!(said.contains("was sealed with another data_key: put the key back") && said.contains("if it is lost"), "{said}");
+    assert!(
+        said.contains("was sealed with another data_key: put the key back") && said.contains("if it is lost"),
+        "{said}"
+    );
     let store = open(&place, NEW, &[KEY]).expect("both keys are there");
     for _ in 0..6 {
         store.seal_anew(2, at(101)).await.expect("a step");
@@ -246,7 +246,8 @@ async fn a_key_that_is_removed_too_early_is_asked_for_and_what_it_seals_is_named
     drop(store);
     let said = refused(NEW, &[]);
     let id = Sealer::new(&KEY, &[]).key_id();
-    let expected = format!("with data key {id}, which is not configured, are still sealed: 5 Items, 7 sessions, 7 webhooks;");
+    let expected =
+        format!("with data key {id}, which is not configured, are still sealed: 5 Items, 7 sessions, 7 webhooks;");
     assert!(said.contains(&expected), "{said}");
     assert!(said.contains("put the key back, in [store] data_keys_old, until `relinkd keys status` says"), "{said}");
     // Back again to the former key, with the new one as the old one: nothing is lost on the way.
