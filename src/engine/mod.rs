@@ -15,6 +15,7 @@ mod ingest;
 pub mod keys;
 mod observe;
 mod post;
+mod release;
 pub mod repair;
 pub mod schedule;
 pub mod status;

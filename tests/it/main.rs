@@ -6,6 +6,7 @@ mod client;
 mod contract;
 mod control;
 mod core_exhaustive;
+mod core_hold;
 mod core_invariants;
 mod core_plaid;
 mod core_properties;

@@ -2,8 +2,10 @@
 //! the real daemon.
 
 mod bad_disk;
+mod import;
 mod ladders;
 mod links;
+mod lost_key;
 mod outside;
 mod silence;
 

@@ -56,6 +56,7 @@ impl Store {
                 users: first("select min(due_at) from users where due_at is not null")?,
                 effects: first("select min(due_at) from outbox where lease is null")?,
                 letters: first("select min(due_at) from letters where due_at is not null")?,
+                release: first("select min(due_at) from letter_release")?,
             })
         };
         self.threads.read(look).await
@@ -73,12 +74,14 @@ pub struct Agenda {
     pub effects: Option<Timestamp>,
     /// A letter is to be sent.
     pub letters: Option<Timestamp>,
+    /// Letters about imported Items are to be released.
+    pub release: Option<Timestamp>,
 }
 
 impl Agenda {
     /// The earliest of all.
     #[must_use]
     pub fn next(&self) -> Option<Timestamp> {
-        [self.items, self.users, self.effects, self.letters].into_iter().flatten().min()
+        [self.items, self.users, self.effects, self.letters, self.release].into_iter().flatten().min()
     }
 }

@@ -5,9 +5,11 @@
 //! 201 or 200 with the resource; lists are `{"data": […], "next_cursor": …}`; times are RFC 3339 in UTC; errors are
 //! [`problem`] documents.
 
+mod import;
 mod items;
 mod lists;
 pub mod problem;
+mod release;
 mod users;
 mod view;
 
@@ -22,6 +24,7 @@ use axum::routing::{get, post, put};
 
 use crate::config::{ApiKey, Scope};
 use crate::engine::Engine;
+pub use import::ROWS_MAX as IMPORT_ROWS_MAX;
 use problem::Problem;
 
 /// The largest body.
@@ -49,6 +52,9 @@ pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
         .route("/v1/items/{item_id}/link-token", post(items::link_token))
         .route("/v1/users/{user_id}", put(users::register).get(users::show).delete(users::erase))
         .route("/v1/letters", get(lists::letters))
+        .route("/v1/letters/release", get(release::show).put(release::plan).delete(release::stop))
+        .route("/v1/import/items", post(import::items).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
+        .route("/v1/import/users", post(import::users).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
         .route("/v1/webhooks", get(lists::webhooks))
         .route("/v1/keys", get(lists::keys))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));

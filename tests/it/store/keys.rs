@@ -9,7 +9,9 @@ use relinkd::domain::ids::{SessionId, UserId};
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
 use relinkd::store::seal::{KeyId, Sealer};
-use relinkd::store::{Age, DataKeyView, Meaning, NewProfile, OpenError, Purpose, SealingAnew, Session, Store, Verdict};
+use relinkd::store::{
+    Age, DataKeyView, Meaning, NewProfile, OpenError, Purpose, SCHEMA, SealingAnew, Session, Store, Verdict,
+};
 use rusqlite::Connection;
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
@@ -311,4 +313,30 @@ async fn a_configured_key_that_was_never_used_is_told_so() {
     assert!(unused.can_be_removed && unused.since.is_none(), "{unused:?}");
     let id: KeyId = unused.key_id;
     assert_eq!(id.to_string().len(), 8);
+}
+
+/// Whoever adds a sealed column has to have it sealed anew too.
+#[test]
+fn every_sealed_column_is_known() {
+    let mut table = "";
+    let mut sealed = Vec::new();
+    for line in SCHEMA.lines() {
+        if let Some(name) = line.strip_prefix("create table ") {
+            table = name.trim_end_matches(" (");
+        }
+        if line.split_once("--").is_some_and(|(column, comment)| column.contains(" blob") && comment.contains("sealed"))
+        {
+            sealed.push(format!("{table}.{}", line.split_whitespace().next().expect("a name")));
+        }
+    }
+    let known = [
+        "data_keys.canary",
+        "data_keys.heritage",
+        "users.contact",
+        "items.access_token",
+        "inbox.body",
+        "sessions.link_token",
+        "sessions.hosted_url",
+    ];
+    assert_eq!(sealed, known, "src/store/sealing.rs seals these anew, and this test's `sealed_with` looks at them");
 }
