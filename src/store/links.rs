@@ -75,10 +75,18 @@ pub(crate) fn user_of(
 }
 
 /// Whose link it was, whether it still opens anything or not.
-pub(crate) fn owner(connection: &Connection, id: &str) -> Result<Option<UserId>, StoreError> {
-    let mut statement = connection.prepare_cached("select * from links where link_id = ?1")?;
+pub(crate) fn owner(
+    connection: &Connection,
+    id: &str,
+    made_before: Option<Timestamp>,
+) -> Result<Option<UserId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select * from links where link_id = :id and (:made_before is null or created_at < :made_before)",
+    )?;
     let found = statement
-        .query_row([id], |row| Ok(Record::new("links", "link_id", row).and_then(|record| record.user_id("user_id"))))
+        .query_row(named_params! { ":id": id, ":made_before": made_before.map(ms) }, |row| {
+            Ok(Record::new("links", "link_id", row).and_then(|record| record.user_id("user_id")))
+        })
         .optional()?;
     found.transpose()
 }
