@@ -8,6 +8,7 @@ mod links;
 mod lost_key;
 mod outside;
 mod silence;
+mod sweep;
 
 use crate::harness::World;
 use relinkd::demo::plaid::Item;

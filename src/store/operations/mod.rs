@@ -8,6 +8,7 @@ mod keys;
 mod letters;
 mod links;
 mod releases;
+mod sweep;
 mod webhooks;
 
 pub use effects::Agenda;
