@@ -98,6 +98,7 @@ struct DerivedKeys {
 
 /// What links are made with, and what secrets are found by.
 struct MacKeys {
+    id: KeyId,
     link: hmac::Key,
     lookup: hmac::Key,
     /// When another key took over: links made later were not made with this one.
@@ -105,10 +106,10 @@ struct MacKeys {
 }
 
 impl MacKeys {
-    fn new(bytes: &[u8; 2 * MAC_KEY_BYTES], until: Option<Timestamp>) -> Self {
+    fn new(id: KeyId, bytes: &[u8; 2 * MAC_KEY_BYTES], until: Option<Timestamp>) -> Self {
         let (link, lookup) = bytes.split_at(MAC_KEY_BYTES);
         let key = |bytes| hmac::Key::new(hmac::HMAC_SHA256, bytes);
-        Self { link: key(link), lookup: key(lookup), until }
+        Self { id, link: key(link), lookup: key(lookup), until }
     }
 
     fn lookup(&self, purpose: &str, secret: &str) -> Vec<u8> {
@@ -139,7 +140,7 @@ impl DerivedKeys {
         let mut mac_key_bytes = [0; 2 * MAC_KEY_BYTES];
         mac_key_bytes[..MAC_KEY_BYTES].copy_from_slice(derive("link").as_ref());
         mac_key_bytes[MAC_KEY_BYTES..].copy_from_slice(derive("lookup").as_ref());
-        Self { id, seal, macs: MacKeys::new(&mac_key_bytes, None), mac_key_bytes }
+        Self { id, seal, macs: MacKeys::new(id, &mac_key_bytes, None), mac_key_bytes }
     }
 }
 
@@ -176,7 +177,7 @@ impl Sealer {
             return true;
         }
         let Ok(bytes) = heritage.try_into() else { return false };
-        self.inherited.push(MacKeys::new(bytes, until));
+        self.inherited.push(MacKeys::new(id, bytes, until));
         true
     }
 
@@ -248,6 +249,16 @@ impl Sealer {
     /// The same under every key: what was written before the key changed is found too.
     pub fn lookups(&self, purpose: &str, secret: &str) -> impl Iterator<Item = Vec<u8>> {
         self.macs().map(move |macs| macs.lookup(purpose, secret))
+    }
+
+    /// The same under every key, each after the id of its key: equal ones were made of the same secret.
+    pub fn fingerprints(&self, purpose: &str, secret: &str) -> impl Iterator<Item = Vec<u8>> {
+        self.macs().map(move |macs| [macs.id.bytes(), &macs.lookup(purpose, secret)].concat())
+    }
+
+    /// The keys under which fingerprints are made, the one that seals first.
+    pub fn fingerprint_keys(&self) -> impl Iterator<Item = KeyId> {
+        self.macs().map(|macs| macs.id)
     }
 
     /// The token `id.mac` for a link's id and one purpose ("repair", "stop").
