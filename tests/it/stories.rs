@@ -6,6 +6,7 @@ mod bad_disk;
 mod import;
 mod ladders;
 mod links;
+mod lost_key;
 mod outside;
 mod silence;
 mod sweep;
