@@ -2,6 +2,7 @@
 //! the real daemon.
 
 mod bad_disk;
+mod gaps;
 mod import;
 mod ladders;
 mod links;

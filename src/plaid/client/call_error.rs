@@ -106,6 +106,7 @@ impl CallError {
                 item: None,
                 health: fault::health(error),
                 consent_expires_at: None,
+                webhooks_go: None,
                 institution: None,
             })),
             Owner::User { .. } | Owner::Bank | Owner::Plaid | Owner::Operator | Owner::NewItem | Owner::Nobody => None,

@@ -25,7 +25,14 @@ async fn done(store: &Store, claimed: Claimed, second: i64) {
 
 fn good(asked: i64) -> Event {
     let (item, health) = (Some(item_id("item-1")), Health::Good);
-    Event::Observed(Observation { asked_at: at(asked), item, health, consent_expires_at: None, institution: None })
+    Event::Observed(Observation {
+        asked_at: at(asked),
+        item,
+        health,
+        consent_expires_at: None,
+        institution: None,
+        webhooks_go: None,
+    })
 }
 
 /// An Item that was observed, and nothing to do.
