@@ -73,6 +73,7 @@ async fn make(client: &Client, path: &str) -> Vec<Result<(), String>> {
     let say = |result: Result<(), String>| vec![result];
     match path {
         "/item/get" => say(client.item_get(&access_token()).await.map(drop).map_err(|e| e.to_string())),
+        "/accounts/get" => say(client.accounts_get(&access_token()).await.map(drop).map_err(|e| e.to_string())),
         "/item/remove" => say(client.item_remove(&access_token()).await.map_err(|e| e.to_string())),
         "/item/webhook/update" => {
             let url = "https://relink.example/plaid/webhook";
@@ -103,7 +104,8 @@ async fn make(client: &Client, path: &str) -> Vec<Result<(), String>> {
     }
 }
 
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
+    "/accounts/get",
     "/item/get",
     "/item/remove",
     "/item/webhook/update",

@@ -174,6 +174,7 @@ fn answers() -> Vec<Event> {
                         webhooks_go: (asked_at == zero).then_some(Destination::Elsewhere),
                         asked_at,
                         item,
+                        created_at: None,
                         health,
                         consent_expires_at,
                         institution: None,
@@ -213,6 +214,7 @@ fn events() -> Vec<Event> {
         Event::Resumed,
         Event::Superseded { by },
         Event::Unsuperseded,
+        Event::AccountsChanged { gone: 1, new: 2 },
         Event::LetterWaits { letter: LetterId(Uuid::from_u128(7)), why: "night".to_owned() },
     ];
     for why in REASONS {
