@@ -5,10 +5,21 @@
 -- "sealed" hold the id of a key, a nonce and an AES-256-GCM ciphertext that is bound to its table, column and row: moved
 -- elsewhere, it does not open.
 
--- What is true of the store itself. The row `canary` is sealed, so that a wrong `data_key` fails at start.
+-- What is true of the store itself: `sealing_anew` is how far it is sealed with a new key, `probe` when the last write
+-- was tried.
 create table meta (
   name   text primary key,
   value  blob not null
+) strict, without rowid;
+
+-- The keys that something here is or was sealed with, one row a `data_key`.
+create table data_keys (
+  key_id      blob primary key,           -- what its values begin with
+  canary      blob not null,              -- sealed with it, so that a wrong key fails at start
+  since       integer not null,           -- when it began to seal
+  until       integer,                    -- when another began; nothing for the one that seals
+  emptied_at  integer,                    -- when nothing was sealed with it any more: from then on it can be removed
+  heritage    blob                        -- sealed with the present key: what its links are known by
 ) strict, without rowid;
 
 -- End users. A user may be known before (by an Item) or after an address was given.
@@ -78,7 +89,7 @@ create index items_held on items (since, user_id)
 -- its key; never a name or a mask. They say whether two Items share an account, and whether a repair led to other ones.
 create table accounts (
   item_id      text not null references items,
-  fingerprint  blob not null,             -- one for each key that is configured
+  fingerprint  blob not null,             -- one for each key that is known
   made_from    text not null check (made_from in ('name_mask', 'name', 'persistent')),
   primary key (item_id, fingerprint)
 ) strict, without rowid;

@@ -24,6 +24,7 @@ pub mod schedule;
 pub mod status;
 mod sweep;
 mod traffic;
+pub mod upkeep;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

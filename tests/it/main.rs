@@ -29,6 +29,7 @@ mod openapi;
 mod process;
 mod readme;
 mod receive;
+mod rotation;
 mod signature;
 mod small_plaid;
 mod store;

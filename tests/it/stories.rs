@@ -7,6 +7,7 @@ mod gaps;
 mod import;
 mod ladders;
 mod links;
+mod lost_key;
 mod outside;
 mod silence;
 mod sweep;
