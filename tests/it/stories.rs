@@ -3,6 +3,7 @@
 
 mod accounts;
 mod bad_disk;
+mod gaps;
 mod import;
 mod ladders;
 mod links;
