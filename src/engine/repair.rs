@@ -182,7 +182,7 @@ impl Engine {
                 LinkMode::Hosted => Some(Hosted {
                     completion_redirect_uri: Some(back),
                     url_lifetime: None,
-                    webhook: Some(self.public("plaid/webhook")),
+                    webhook: Some(self.webhook_url()),
                 }),
             },
         };

@@ -30,6 +30,7 @@ mod openapi;
 mod process;
 mod readme;
 mod receive;
+mod rotation;
 mod signature;
 mod small_plaid;
 mod store;
