@@ -15,9 +15,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub mod bounce;
 pub mod check;
 pub mod client;
+pub mod completions;
 pub mod demo;
 pub mod items;
 mod logging;
+pub mod man;
 pub mod pause;
 pub mod print;
 pub mod serve;
@@ -69,6 +71,10 @@ pub enum Command {
     Pause(pause::Args),
     /// Takes a report of failed delivery (RFC 3464) or of abuse (RFC 5965) from standard input: for a mail server's pipe.
     Bounce(bounce::Args),
+    /// Prints what a shell needs to complete these commands.
+    Completions(completions::Args),
+    /// Prints the manual page, or writes those of all commands into a folder.
+    Man(man::Args),
     /// Has the demo's Plaid send any webhook, signed, to a daemon that trusts it.
     ///
     /// The webhook goes through the daemon's real HTTP path. By default the demo's Plaid also makes the truth agree with what
@@ -93,6 +99,8 @@ pub fn main() -> ExitCode {
         Command::Suppressions(args) => suppressions::run(&cli.config, &args),
         Command::Pause(args) => pause::run(&cli.config, &args),
         Command::Bounce(args) => bounce::run(&cli.config, &args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Trigger(args) => trigger::run(&cli.config, &args),
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::NoLetters;
 use super::ids::{InstitutionId, ItemId, SessionId};
-use super::item::State;
+use super::item::{Destination, State};
 
 /// Something to do, decided by a step and done outside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,15 @@ pub enum Notice {
     },
     /// Update mode was said to have worked, and Plaid still says otherwise.
     ClaimNotConfirmed,
+    /// Plaid sent a webhook that never came.
+    WebhookMissed {
+        /// When it was sent.
+        sent_at: Timestamp,
+        /// Its `webhook_code`: untrusted text.
+        code: Option<String>,
+    },
+    /// Plaid sends the Item's webhooks to another address than ours, or to none.
+    WebhooksGo(Destination),
     /// The user withdrew one account.
     AccountRevoked,
     /// The user's address takes no letters any more: ask the user for another.

@@ -13,6 +13,7 @@ pub mod clock;
 mod compose;
 mod dispatch;
 mod fresh_link;
+mod gap;
 mod ingest;
 pub mod keys;
 mod observe;
@@ -24,6 +25,7 @@ pub mod schedule;
 pub mod status;
 mod sweep;
 mod traffic;
+pub mod upkeep;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

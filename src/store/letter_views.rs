@@ -1,7 +1,7 @@
 //! Letters as people see them: the tables `letters` and `letter_lines`, read only.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::columns::Record;
 use super::error::StoreError;
@@ -121,4 +121,19 @@ fn line_views(connection: &Connection, letter: &str) -> Result<Vec<LineView>, St
         });
     }
     Ok(lines)
+}
+
+/// What waits to leave, and what left last.
+pub(crate) fn outgoing(connection: &Connection) -> Result<Outgoing, StoreError> {
+    let time = |at: Option<i64>| at.and_then(|at| Timestamp::from_millisecond(at).ok());
+    let (waiting, due): (i64, Option<i64>) = connection
+        .prepare_cached("select count(*), min(due_at) from letters where due_at is not null")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // The ids are in the order of time, so this reads few rows.
+    let sent: Option<Option<i64>> = connection
+        .prepare_cached("select settled_at from letters where status = 'accepted' order by letter_id desc limit 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let waiting = u64::try_from(waiting).unwrap_or_default();
+    Ok(Outgoing { waiting, due_since: time(due), last_sent_at: sent.and_then(time) })
 }

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod columns;
+mod data_keys;
 mod error;
 mod inbox;
 mod items;
@@ -19,6 +20,7 @@ mod outbox;
 mod pauses;
 mod releases;
 pub mod seal;
+mod sealing;
 mod siblings;
 mod steps;
 mod suppressions;
@@ -35,19 +37,21 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jiff::{SignedDuration, Timestamp};
 
 pub use accounts::Account;
+pub use data_keys::DataKeyView;
 pub use error::{OpenError, StoreError};
 pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict};
-pub use letter_views::{LetterView, LineView};
-pub use letters::{Begun, ClaimedLetter, LetterOutcome, Outgoing};
+pub use letter_views::{LetterView, LineView, Outgoing};
+pub use letters::{Begun, ClaimedLetter, LetterOutcome};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{
     Agenda, Asked, Back, Candidates, Composed, Composer, Departure, IMPORT_ROWS_MAX, Imported, MailReport, Mode,
-    NewItem, Registered, Released, Reported, Settled, Whose, Written,
+    NewItem, Registered, Released, Reported, SealingAnew, Settled, Whose, Written,
 };
 pub use outbox::{Claimed, Settlement};
 pub use pauses::{Pause, PauseReason};
 pub use releases::{Pace, Plan, Waiting};
+pub use sealing::Left;
 pub use steps::{Decision, JournalRow, Rule, Told};
 pub use suppressions::{Source, Suppression, SuppressionView};
 pub use sweep::{Appointment, Floors};
@@ -81,8 +85,8 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`] says what is wrong and what to do.
-    pub fn open(path: &Path, sealer: Sealer, now: Timestamp) -> Result<Self, OpenError> {
-        let opened = open::open(path, &sealer, now)?;
+    pub fn open(path: &Path, mut sealer: Sealer, now: Timestamp) -> Result<Self, OpenError> {
+        let opened = open::open(path, &mut sealer, now)?;
         let store = |error| OpenError::Store { path: path.display().to_string(), error };
         let last = inbox::last_id(&opened.connection).map_err(store)?;
         let threads = Threads::start(opened.connection, path).map_err(store)?;

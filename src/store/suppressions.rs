@@ -124,6 +124,26 @@ pub(crate) fn remove_gone_since(connection: &Connection, since: Timestamp) -> Re
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Has what is known of an address found by the present key: its suppression, and the letters that went there.
+pub(crate) fn find_by_present_key(
+    connection: &Connection,
+    sealer: &Sealer,
+    address: &EmailAddress,
+) -> Result<(), StoreError> {
+    let all = hmacs(sealer, address);
+    let Some((present, former)) = all.split_first() else { return Ok(()) };
+    for hmac in former {
+        let named = named_params! { ":present": present, ":former": hmac };
+        for statement in [
+            "update or replace suppressions set address_hmac = :present where address_hmac = :former",
+            "update letters set address_hmac = :present where address_hmac = :former",
+        ] {
+            connection.prepare_cached(statement)?.execute(named)?;
+        }
+    }
+    Ok(())
+}
+
 /// Since when an address takes no letters.
 pub(crate) fn since(
     connection: &Connection,

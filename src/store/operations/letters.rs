@@ -16,8 +16,8 @@ use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
 use crate::domain::provider::{Cap, Caps};
-use crate::store::letter_views::{self, LetterView};
-use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome, Outgoing};
+use crate::store::letter_views::{self, LetterView, Outgoing};
+use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome};
 use crate::store::pauses::{Ender, Pause, PauseReason};
 use crate::store::steps::{Rule, Told};
 use crate::store::suppressions::{self, Source, Suppression};
@@ -229,10 +229,11 @@ impl Store {
         rule: Rule,
     ) -> Result<Option<(UserId, Answer)>> {
         let inner = Arc::clone(&self.inner);
-        let Some(id) = inner.sealer.link_id(Purpose::Repair.name(), token).map(str::to_owned) else { return Ok(None) };
+        let Some(link) = inner.sealer.link(Purpose::Repair.name(), token) else { return Ok(None) };
+        let (id, made_before) = (link.id.to_owned(), link.made_before);
         let operation = move |connection: &Connection| {
             let now = rule.now;
-            let Some(user) = links::owner(connection, &id)? else { return Ok(None) };
+            let Some(user) = links::owner(connection, &id, made_before)? else { return Ok(None) };
             let Some(profile) = users::get(connection, &inner.sealer, &user)? else { return Ok(None) };
             let since = now.checked_sub(ASKED_SPAN).unwrap_or(Timestamp::MIN);
             let asked = letters::fresh_links(connection, &user, since)?;
@@ -380,7 +381,7 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub async fn outgoing(&self) -> Result<Outgoing> {
-        self.threads.read(letters::outgoing).await
+        self.threads.read(letter_views::outgoing).await
     }
 
     /// Letters, newest first, before a given one; of one user where asked.
