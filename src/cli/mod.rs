@@ -16,7 +16,9 @@ pub mod check;
 pub mod client;
 pub mod completions;
 pub mod demo;
+pub mod explain;
 pub mod items;
+pub mod letters;
 mod logging;
 pub mod man;
 pub mod print;
@@ -24,6 +26,8 @@ pub mod serve;
 pub mod table;
 pub mod trigger;
 pub mod users;
+pub mod webhooks;
+pub mod words;
 
 /// Exit code of a bad command line or configuration. The one that clap uses too.
 pub const EXIT_USAGE: u8 = 2;
@@ -62,6 +66,12 @@ pub enum Command {
     Items(items::Args),
     /// Lists users, shows one, and notes what they wish.
     Users(users::Args),
+    /// Lists letters, shows one, and says which will be written.
+    Letters(letters::Args),
+    /// Lists webhooks, shows one, and applies it once more.
+    Webhooks(webhooks::Args),
+    /// Says why an Item is as it is, why its user was written to, and what comes next.
+    Explain(explain::Args),
     /// Prints what a shell needs to complete these commands.
     Completions(completions::Args),
     /// Prints the manual page, or writes those of all commands into a folder.
@@ -87,6 +97,9 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&cli.config, &args),
         Command::Items(args) => items::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
+        Command::Letters(args) => letters::run(&cli.config, &args),
+        Command::Webhooks(args) => webhooks::run(&cli.config, &args),
+        Command::Explain(args) => explain::run(&cli.config, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Trigger(args) => trigger::run(&cli.config, &args),

@@ -17,6 +17,7 @@ pub mod ids;
 pub mod item;
 pub mod ladder;
 pub mod plain;
+pub mod plan;
 pub mod policy;
 pub mod step;
 pub mod supersede;

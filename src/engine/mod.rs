@@ -17,6 +17,7 @@ mod gap;
 mod ingest;
 pub mod keys;
 mod observe;
+pub mod plan;
 mod post;
 mod release;
 pub mod repair;
