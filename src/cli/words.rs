@@ -100,8 +100,11 @@ mod tests {
     use super::*;
     use crate::domain::compose::{Delay, Quiet, Silence};
 
-    /// Every value, so that a new one is a compile error here and then a missing word.
-    fn names() -> Vec<(Value, fn(&str) -> &str)> {
+    /// Where the words of a name are looked up.
+    type Words = fn(&str) -> &str;
+
+    /// Every reason, and where its words are.
+    fn names() -> Vec<(Value, Words)> {
         let delays =
             [Delay::NotDue, Delay::UserGap, Delay::Gathering, Delay::SendWindow, Delay::Snoozed, Delay::ProviderFull];
         let silences = [
@@ -126,9 +129,9 @@ mod tests {
             Quiet::BankFails,
             Quiet::Capped,
         ];
-        let delays = delays.into_iter().map(|delay| (json!(delay), why as fn(&str) -> &str));
-        let silences = silences.into_iter().map(|silence| (json!(silence), why as fn(&str) -> &str));
-        let quiets = quiets.into_iter().map(|reason| (json!(reason), quiet as fn(&str) -> &str));
+        let delays = delays.into_iter().map(|delay| (json!(delay), why as Words));
+        let silences = silences.into_iter().map(|silence| (json!(silence), why as Words));
+        let quiets = quiets.into_iter().map(|reason| (json!(reason), quiet as Words));
         delays.chain(silences).chain(quiets).collect()
     }
 
