@@ -76,7 +76,7 @@ impl Engine {
         }
         let mut observation = answer.observation(asked_at, &self.webhook_url());
         if let Some(bank) = observation.institution.as_mut().filter(|bank| bank.name.is_none()) {
-            bank.name = self.bank_name(caller, &bank.id).await;
+            bank.name = self.bank_name(caller, item, &bank.id).await;
         }
         let probed = self.probe_accounts(caller, item, token, &mut observation).await;
         probed.map_err(|error| (asked_at, error))?;

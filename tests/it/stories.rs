@@ -3,6 +3,7 @@
 
 mod accounts;
 mod bad_disk;
+mod banks;
 mod gaps;
 mod import;
 mod ladders;
