@@ -31,7 +31,7 @@ mod written;
 mod tests;
 
 pub use api::{ApiKey, Scope};
-pub use app::{App, LANGUAGES};
+pub use app::App;
 pub use fault::{Fault, Faults, Place};
 pub use log::{Log, LogFormat};
 pub use mail::{AddressPattern, Login, Mail, Mailbox, Security, Smtp};
@@ -39,6 +39,8 @@ pub use plaid::{CountryCode, Environment, LateWebhooks, LinkMode, Plaid};
 pub use server::{IpRange, Server};
 pub use store::{DataKey, Store};
 
+use crate::domain::contact::Locale;
+use crate::domain::language::Language;
 use crate::domain::policy::Policy;
 use written::Written;
 
@@ -69,6 +71,14 @@ pub struct Config {
     pub log: Log,
     /// What is allowed and not wise.
     pub warnings: Vec<Fault>,
+}
+
+impl Config {
+    /// The language in which a user is spoken to, in letters, on the page and in Link.
+    #[must_use]
+    pub fn language(&self, locale: Option<&Locale>) -> Language {
+        locale.and_then(|locale| Language::nearest(locale, &self.mail.languages)).unwrap_or(self.app.language)
+    }
 }
 
 /// Reads the configuration from a file and the environment.
@@ -116,7 +126,8 @@ pub fn from_text(
     let server = server::read(&mut written.section("server"));
     let (environment, plaid) = plaid::read(&mut written.section("plaid"));
     let store = store::read(&mut written.section("store"));
-    let mail = mail::read(&mut written.section("mail"), environment);
+    let language = app.as_ref().map(|app| app.language);
+    let mail = mail::read(&mut written.section("mail"), environment, language);
     let api_keys = api::read(&mut written);
     let reminders = reminders::read(&mut written.section("reminders"));
     let log = log::read(&mut written.section("log"));

@@ -17,10 +17,13 @@ use crate::domain::compose::{Line, still_wanted};
 use crate::domain::event::{Event, Topic};
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Deadline, ExpiryReason, Item, Kind};
-use crate::mail::language::Language;
-use crate::mail::letter::{Brand, Letter, Message, Passage, Rendered};
+use crate::domain::language::Language;
+use crate::domain::policy::Policy;
+use crate::mail::letter::{Brand, COLOUR, Letter, Message, Occasion, Passage, Rendered, Templates};
 use crate::mail::message::{Addressing, build};
+use crate::mail::sample;
 use crate::mail::smtp::{self, Deferral, Later, Never, Outcome};
+use crate::mail::words::TemplateFault;
 use crate::store::{ClaimedLetter, LetterOutcome, Profile, Purpose, StoreError};
 
 /// How many connections the mail server sees at once.
@@ -54,6 +57,33 @@ pub(super) fn server(config: &Config) -> Result<smtp::Server, rustls::Error> {
         }),
         hello_name: config.server.public_url.host_str().unwrap_or("localhost").to_owned(),
     })
+}
+
+/// Who writes, as the configuration says.
+#[must_use]
+pub fn brand(config: &Config) -> Brand {
+    let (app, mail) = (&config.app, &config.mail);
+    Brand {
+        name: app.name.clone(),
+        url: app.url.to_string(),
+        support_email: app.support_email.as_str().to_owned(),
+        postal_address: mail.postal_address.clone(),
+        colour: mail.colour.unwrap_or(COLOUR),
+        logo: mail.logo.clone(),
+    }
+}
+
+/// The templates of all letters, the operator's tried out.
+///
+/// # Errors
+/// Every fault of the operator's templates.
+pub fn templates(config: &Config) -> Result<Templates, Vec<TemplateFault>> {
+    let (languages, folder) = (&config.mail.languages, config.mail.templates_dir.as_deref());
+    let templates = Templates::load(languages, folder)?;
+    if folder.is_some() {
+        sample::check(&templates, &brand(config), languages)?;
+    }
+    Ok(templates)
 }
 
 /// What is decided about a claimed letter before a word of it is said to the mail server.
@@ -156,15 +186,16 @@ impl Engine {
     }
 
     fn render(&self, letter: ClaimedLetter, profile: Profile, items: &HashMap<ItemId, Item>) -> Ready {
-        let locale = profile.locale.as_ref().unwrap_or(&self.config.app.locale);
-        let language = Language::for_locale(locale.as_str());
+        let language = self.config.language(profile.locale.as_ref());
+        let policy = &self.config.reminders;
         let stop_url = self.public(&format!("unsubscribe/{}", self.store.link_token(Purpose::Stop, &letter.link_id)));
         let paper = Letter {
-            brand: self.brand(),
+            brand: brand(&self.config),
+            occasion: Occasion::Due,
             recipient_name: profile.name.as_ref().map(|name| name.as_str().to_owned()),
             language,
             time_zone: profile.for_letters(self.config.app.time_zone.zone()).time_zone,
-            passages: letter.lines.iter().filter_map(|line| passage(line, items.get(&line.item)?)).collect(),
+            passages: letter.lines.iter().filter_map(|line| passage(line, items.get(&line.item)?, policy)).collect(),
             repair_url: self.repair_url(&letter.link_id),
             stop_url: stop_url.clone(),
         };
@@ -191,6 +222,7 @@ impl Engine {
             to_address: email.as_str(),
             language: post.language,
             stop_url: &post.stop_url,
+            logo: mail.logo.as_ref(),
         };
         let message = match build(&post.rendered, &addressing) {
             Ok(message) => message,
@@ -263,16 +295,6 @@ impl Engine {
         self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
     }
 
-    fn brand(&self) -> Brand {
-        let app = &self.config.app;
-        Brand {
-            name: app.name.clone(),
-            url: app.url.to_string(),
-            support_email: app.support_email.as_str().to_owned(),
-            postal_address: self.config.mail.postal_address.clone(),
-        }
-    }
-
     /// An address below the public one.
     pub(super) fn public(&self, path: &str) -> String {
         format!("{}/{path}", self.config.server.public_url.as_str().trim_end_matches('/'))
@@ -296,9 +318,10 @@ fn withheld(why: &str) -> Ready {
 }
 
 /// What a letter says about an Item, as it is now.
-fn passage(line: &Line, item: &Item) -> Option<Passage> {
+fn passage(line: &Line, item: &Item, policy: &Policy) -> Option<Passage> {
     let message = match line.topic {
         Topic::WorksAgain => Message::WorksAgain,
+        Topic::Reminder { kind: Kind::LoginRequired, rung } if is_last(rung, policy) => Message::LoginRequiredLast,
         Topic::Reminder { kind: Kind::LoginRequired, .. } => Message::LoginRequired,
         Topic::Reminder { kind: Kind::NewAccounts, .. } => Message::NewAccounts,
         Topic::Reminder { kind: Kind::Revoked, .. } => Message::AccessWithdrawn,
@@ -316,6 +339,11 @@ fn passage(line: &Line, item: &Item) -> Option<Passage> {
         }
     };
     Some(Passage { bank: item.institution.as_ref().and_then(|bank| bank.name.clone()), message })
+}
+
+/// Whether no rung follows. A ladder of one rung is no ladder: its letter is the first one too.
+fn is_last(rung: u8, policy: &Policy) -> bool {
+    rung > 0 && rung + 1 >= policy.login_required.len()
 }
 
 fn log(letter: &ClaimedLetter, outcome: &LetterOutcome) {

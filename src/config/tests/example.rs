@@ -17,8 +17,18 @@ fn example_folder() -> tempfile::TempDir {
 fn the_example_file_is_valid_and_shows_the_defaults() {
     let folder = example_folder();
     let load = |text: &str| from_text(text, "config.example.toml", std::iter::empty(), folder.path()).expect("valid");
-    let without_default =
-        ["reply_to", "password_file", "postal_address", "data_keys_old_file", "name", "key_file", "scope"];
+    let without_default = [
+        "reply_to",
+        "password_file",
+        "postal_address",
+        "colour",
+        "logo_file",
+        "templates_dir",
+        "data_keys_old_file",
+        "name",
+        "key_file",
+        "scope",
+    ];
     let uncommented: Vec<_> = EXAMPLE
         .lines()
         .map(|line| match line.strip_prefix('#').and_then(|rest| rest.split_once(" = ")) {

@@ -20,7 +20,7 @@ fn brand() -> Brand {
 }
 
 fn seen<T>(show: impl FnOnce(&View<'_>) -> T) -> T {
-    show(&View { brand: &brand(), language: "en", time_zone: &TimeZone::UTC, nonce: Nonce::new(NONCE) })
+    show(&View { brand: &brand(), language: Language::English, time_zone: &TimeZone::UTC, nonce: Nonce::new(NONCE) })
 }
 
 fn embedded() -> LinkMode {
@@ -229,7 +229,7 @@ fn a_hostile_name_stays_text() {
 fn a_hostile_brand_does_not_end_the_script_element() {
     let mut brand = brand();
     brand.name = "</script><script>alert(1)//<!--".to_owned();
-    let view = View { brand: &brand, language: "en", time_zone: &TimeZone::UTC, nonce: Nonce::new(NONCE) };
+    let view = View { brand: &brand, language: Language::English, time_zone: &TimeZone::UTC, nonce: Nonce::new(NONCE) };
     let page = way_back(&view, &embedded());
     assert!(!page.html().contains("<script>alert") && !page.html().contains("<!--"));
 }
@@ -273,7 +273,7 @@ fn the_button_works_without_script_only_where_there_is_a_page_to_go_to() {
 #[test]
 fn the_script_and_its_words_agree() {
     let script = template::script();
-    let words = &words::of("en").script;
+    let words = &words::of(Language::English).script;
     for key in words.keys() {
         let used = [format!("'{key}'"), format!("words.{key}")].iter().any(|use_| script.contains(use_));
         assert!(used, "{key} is never said");
