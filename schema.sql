@@ -50,6 +50,8 @@ create table items (
   impaired_code       text,
   superseded_by       text,
   snoozed_until       integer,
+  held_since          integer,            -- letters about what was found at its import wait for the operator
+  released_at         integer check (held_since is null or released_at is null), -- and here they were released
   consent_expires_at  integer,
   observed_at         integer,            -- when the question of Plaid's latest answer was asked
   episodes            integer not null,   -- how many there have been
@@ -60,6 +62,10 @@ create index items_by_user on items (user_id);
 create index items_by_state on items (state, item_id);
 create index items_by_institution on items (institution_id, item_id) where institution_id is not null;
 create index items_due on items (due_at) where due_at is not null;
+
+-- What is held and would be written about, the longest broken first.
+create index items_held on items (since, user_id)
+  where held_since is not null and token = 'proven' and state <> 'healthy' and superseded_by is null;
 
 -- Episodes: one condition of one Item from opening to closing.
 create table episodes (
@@ -177,6 +183,16 @@ create table letter_lines (
 
 create unique index letter_lines_rung on letter_lines (item_id, episode, kind, rung)
   where topic = 'reminder' and dropped = 0;
+
+-- The plan by which letters about imported Items are released. One row while there is one.
+create table letter_release (
+  id            integer primary key check (id = 1),
+  per_day       integer check (per_day > 0), -- users; all at once where missing
+  day_began_at  integer not null,
+  today         integer not null,         -- users released since then
+  total         integer not null,         -- users released since the plan began
+  due_at        integer not null          -- when to look again
+) strict;
 
 -- Links in letters: `id.mac`. The mac is made from a derived key, so the row opens nothing by itself.
 create table links (

@@ -3,6 +3,7 @@
 //! `relinkd serve`, `relinkd demo` and the tests run the same one; they differ in the configuration and in the clock.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,7 +13,7 @@ use crate::engine::clock::Clock;
 use crate::engine::{Engine, schedule};
 use crate::store::Store;
 use crate::store::seal::Sealer;
-use crate::web::{self, Listening};
+use crate::web::{self, Bound, ControlSocket, Served};
 
 /// How long requests and letters that are under way may take once relinkd is to stop. systemd waits longer.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(8);
@@ -21,12 +22,11 @@ pub const STOP_TIME_MAX: Duration = Duration::from_secs(8);
 pub struct Daemon {
     /// What runs.
     pub engine: Engine,
-    public: Listening,
-    private: Listening,
+    served: Served,
 }
 
 impl Daemon {
-    /// Opens the store, binds both listeners, and begins. When this answers, webhooks are taken.
+    /// Opens the store, binds the listeners and the control socket, and begins. When this answers, webhooks are taken.
     ///
     /// # Errors
     /// What does not work, with the remedy where there is one.
@@ -40,29 +40,38 @@ impl Daemon {
         };
         let public = bind("public_listen", config.server.public_listen)?;
         let private = bind("private_listen", config.server.private_listen)?;
+        let path = config.control_socket();
+        let control =
+            ControlSocket::bind(&path).with_context(|| format!("[server] control_socket = \"{}\"", path.display()))?;
         let engine = Engine::new(config, store, clock).await?;
-        let (public, private) = web::serve(&engine, public, private).context("the listeners cannot be served")?;
+        let bound = Bound { public, private, control };
+        let served = web::serve(&engine, bound).context("the listeners cannot be served")?;
         engine.tasks.spawn(schedule::run(engine.clone()));
-        Ok(Self { engine, public, private })
+        Ok(Self { engine, served })
     }
 
     /// Where Plaid and users are heard.
     #[must_use]
     pub fn public_address(&self) -> SocketAddr {
-        self.public.address
+        self.served.public.address
     }
 
     /// Where the API is heard.
     #[must_use]
     pub fn private_address(&self) -> SocketAddr {
-        self.private.address
+        self.served.private.address
+    }
+
+    /// Where the commands on this machine are heard.
+    #[must_use]
+    pub fn control_socket(&self) -> &Path {
+        self.served.control.path()
     }
 
     /// Takes no more connections, lets what is under way end, and closes the store. What does not end in time is left to the
     /// next start: leases end with the process.
     pub async fn stop(self) {
-        self.public.stop(STOP_TIME_MAX);
-        self.private.stop(STOP_TIME_MAX);
+        self.served.stop(STOP_TIME_MAX);
         self.engine.stop.cancel();
         self.engine.tasks.close();
         if tokio::time::timeout(STOP_TIME_MAX, self.engine.tasks.wait()).await.is_err() {

@@ -5,11 +5,14 @@ use std::process::ExitCode;
 use crate::config::{Log, LogFormat};
 use crate::demo::run::{API_KEY, Addresses, Demo};
 
+/// The first of the demo's ports, unless told otherwise.
+pub const PORT: u16 = 4600;
+
 /// Arguments of `relinkd demo`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The first of four ports in a row on 127.0.0.1; 0 for any that are free.
-    #[arg(long, default_value_t = 4600)]
+    #[arg(long, default_value_t = PORT)]
     pub port: u16,
     /// What the daemon logs, in the syntax of RUST_LOG.
     #[arg(long, default_value = "info")]
@@ -66,10 +69,19 @@ Try this:
   2. Look at the API: the Item is healthy, and the mailbox has \"it works again\". No more letters come.
   3. Break all three banks of user-4: one letter. Stop the letters at its foot: none.
   4. Let three days pass, with the button on Plaid's page: the reminders of what is still broken.
-Ctrl-C ends it.
+{trigger}Ctrl-C ends it.
 ",
         plaid = demo.plaid.url(),
         mailbox = demo.mailbox.url(),
         private = demo.private_url(),
+        trigger = trigger_line(demo.daemon.public_address().port(), &demo.plaid.url()),
     )
+}
+
+/// How to say anything as Plaid: by the first port, where the ports are in a row.
+fn trigger_line(first: u16, plaid: &str) -> String {
+    let in_a_row = Addresses::from_port(first).is_ok_and(|addresses| plaid == format!("http://{}", addresses.plaid));
+    let port = if first == PORT { String::new() } else { format!(" --port {first}") };
+    let line = format!("  5. Say anything as Plaid, rightly signed or not: relinkd trigger --demo{port} ITEM/ERROR\n");
+    if in_a_row { line } else { String::new() }
 }

@@ -12,6 +12,7 @@ pub mod check;
 pub mod demo;
 mod logging;
 pub mod serve;
+pub mod trigger;
 
 /// Exit code of a bad command line or configuration. The one that clap uses too.
 pub const EXIT_USAGE: u8 = 2;
@@ -37,6 +38,15 @@ pub enum Command {
     Demo(demo::Args),
     /// Says whether the configuration is valid, and all that is wrong with it.
     Check(check::Args),
+    /// Has the demo's Plaid send any webhook, signed, to a daemon that trusts it.
+    ///
+    /// The webhook goes through the daemon's real HTTP path. By default the demo's Plaid also makes the truth agree with what
+    /// it says: the Item then has the error that the webhook tells of, and whoever asks hears the same. With --lie it only
+    /// says so.
+    ///
+    /// The daemon is that of a running `relinkd demo` (--demo), or one whose [plaid] base_url is the demo's Plaid
+    /// (--config). A production configuration is refused, and any Plaid that is not on this machine.
+    Trigger(trigger::Args),
 }
 
 /// Does what the command line says.
@@ -47,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&cli.config, &args),
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&cli.config, &args),
+        Command::Trigger(args) => trigger::run(&cli.config, &args),
     }
 }
 

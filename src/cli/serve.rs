@@ -45,10 +45,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!(
         public = %daemon.public_address(),
         private = %daemon.private_address(),
-        "relinkd {} listens for Plaid and users on {}, for the application on {}",
+        control = %daemon.control_socket().display(),
+        "relinkd {} listens for Plaid and users on {}, for the application on {}, for commands on {}",
         env!("CARGO_PKG_VERSION"),
         daemon.public_address(),
         daemon.private_address(),
+        daemon.control_socket().display(),
     );
     tell_systemd(sd_notify::NotifyState::Ready);
     signals.told_to_stop().await;

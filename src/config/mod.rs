@@ -9,7 +9,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
@@ -21,6 +21,7 @@ mod log;
 mod mail;
 mod plaid;
 mod reminders;
+mod schedule;
 mod schema;
 mod section;
 mod server;
@@ -35,7 +36,8 @@ pub use app::App;
 pub use fault::{Fault, Faults, Place};
 pub use log::{Log, LogFormat};
 pub use mail::{AddressPattern, Login, Mail, Mailbox, Security, Smtp};
-pub use plaid::{CountryCode, Environment, LateWebhooks, LinkMode, Plaid};
+pub use plaid::{CountryCode, Environment, LateWebhooks, LinkMode, Plaid, WebhookElsewhere};
+pub use schedule::Schedule;
 pub use server::{IpRange, Server};
 pub use store::{DataKey, Store};
 
@@ -67,6 +69,8 @@ pub struct Config {
     pub api_keys: Vec<ApiKey>,
     /// When letters leave.
     pub reminders: Policy,
+    /// When relinkd looks by itself.
+    pub schedule: Schedule,
     /// How much is logged, and in which form.
     pub log: Log,
     /// What is allowed and not wise.
@@ -79,6 +83,12 @@ impl Config {
     pub fn language(&self, locale: Option<&Locale>) -> Language {
         locale.and_then(|locale| Language::nearest(locale, &self.mail.languages)).unwrap_or(self.app.language)
     }
+
+    /// Where the commands on this machine talk to the daemon.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.server.control_socket.clone().unwrap_or_else(|| server::default_control_socket(&self.store.path))
+    }
 }
 
 /// Reads the configuration from a file and the environment.
@@ -86,18 +96,32 @@ impl Config {
 /// # Errors
 /// [`Faults`]: all that is wrong, at least one.
 pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Config, Faults> {
-    let name = path.display().to_string();
-    let text = read(path).map_err(|why| {
-        Faults::new(vec![Fault {
-            place: Place::File { file: name.clone() },
-            key: None,
-            value: None,
-            problem: format!("cannot be read: {why}"),
-            remedy: "Name another file with --config FILE, or begin with a copy of config.example.toml.".to_owned(),
-            nearest: None,
-        }])
-    })?;
-    from_text(&text, &name, environment, path.parent().unwrap_or(Path::new("")))
+    let text = read_file(path)?;
+    from_text(&text, &path.display().to_string(), environment, path.parent().unwrap_or(Path::new("")))
+}
+
+/// Reads from the configuration where the daemon's control socket is, and nothing else: whoever may use the socket need
+/// not be able to read the files that hold secrets, and a fault elsewhere keeps no command from running.
+///
+/// # Errors
+/// [`Faults`]: why it cannot be told.
+pub fn control_socket(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<PathBuf, Faults> {
+    let text = read_file(path)?;
+    let (root, errors) = DeTable::parse_recoverable(&text);
+    let base_dir = path.parent().unwrap_or(Path::new(""));
+    let mut written = Written::new(&text, &path.display().to_string(), base_dir, root.get_ref(), !errors.is_empty());
+    if let Some(error) = errors.first() {
+        written.syntax(error.message(), error.span());
+        return Err(Faults::new(written.faults));
+    }
+    written.take_environment(environment);
+    written.faults.clear();
+    let mut server = written.section("server");
+    let found = match server.has("control_socket") {
+        true => server::control_socket(&mut server),
+        false => store::file(&mut written.section("store")).map(|store| server::default_control_socket(&store)),
+    };
+    found.ok_or_else(|| Faults::new(written.faults))
 }
 
 /// Reads the configuration from a text and the environment. `file_name` is how faults name the text; relative paths are
@@ -130,6 +154,7 @@ pub fn from_text(
     let mail = mail::read(&mut written.section("mail"), environment, language);
     let api_keys = api::read(&mut written);
     let reminders = reminders::read(&mut written.section("reminders"));
+    let schedule = schedule::read(&mut written.section("schedule"));
     let log = log::read(&mut written.section("log"));
     if !written.faults.is_empty() {
         return Err(Faults::new(written.faults));
@@ -143,8 +168,22 @@ pub fn from_text(
         mail: mail.expect(whole),
         api_keys,
         reminders,
+        schedule,
         log,
         warnings: written.warnings,
+    })
+}
+
+fn read_file(path: &Path) -> Result<String, Faults> {
+    read(path).map_err(|why| {
+        Faults::new(vec![Fault {
+            place: Place::File { file: path.display().to_string() },
+            key: None,
+            value: None,
+            problem: format!("cannot be read: {why}"),
+            remedy: "Name another file with --config FILE, or begin with a copy of config.example.toml.".to_owned(),
+            nearest: None,
+        }])
     })
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::SecretString;
 use url::Url;
 
-use super::address::{origin, page, word};
+use super::address::{is_loopback, origin, page, word};
 use super::section::{Section, Wrong};
 
 /// Where a browser gets Plaid Link from, unless told otherwise: <https://plaid.com/docs/link/web/>.
@@ -16,6 +16,12 @@ const COUNTRIES: [&str; 20] = [
     "US", "GB", "ES", "NL", "FR", "IE", "CA", "DE", "IT", "PL", "DK", "NO", "SE", "EE", "LT", "LV", "PT", "BE", "AT",
     "FI",
 ];
+
+/// How many calls Plaid allows each client in a minute, at `/item/get`: <https://plaid.com/docs/errors/rate-limit-exceeded/>.
+const CALLS_PER_MINUTE_MAX: u32 = 5000;
+
+/// How many of them we take: a fifth, since the application behind us calls Plaid too.
+const CALLS_PER_MINUTE: u32 = CALLS_PER_MINUTE_MAX / 5;
 
 /// Which Plaid, and as whom.
 #[derive(Clone, Debug)]
@@ -36,6 +42,18 @@ pub struct Plaid {
     pub link_mode: LinkMode,
     /// What a webhook does whose signature is too old.
     pub late_webhooks: LateWebhooks,
+    /// How many calls are made in a minute, all together.
+    pub calls_per_minute: u32,
+    /// What happens to an Item whose webhooks go elsewhere.
+    pub webhook_elsewhere: WebhookElsewhere,
+}
+
+impl Plaid {
+    /// Whether this Plaid is on this machine, and so none of Plaid's own.
+    #[must_use]
+    pub fn is_on_this_machine(&self) -> bool {
+        self.base_url.host().is_some_and(|host| is_loopback(&host))
+    }
 }
 
 /// Plaid's worlds.
@@ -83,6 +101,15 @@ pub enum LateWebhooks {
     Apply,
 }
 
+/// What happens to an Item whose webhooks Plaid sends to another address than ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookElsewhere {
+    /// It is shown and told.
+    Tell,
+    /// Plaid is told to send them here.
+    Adopt,
+}
+
 /// A country whose banks Plaid knows, by its ISO 3166-1 code of two capital letters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CountryCode(&'static str);
@@ -124,6 +151,9 @@ fn read_rest(section: &mut Section<'_, '_>, environment: Option<Environment>) ->
         section.optional("link_mode", word(&[("embedded", LinkMode::Embedded), ("hosted", LinkMode::Hosted)]));
     let late_webhooks =
         section.optional("late_webhooks", word(&[("observe", LateWebhooks::Observe), ("apply", LateWebhooks::Apply)]));
+    let calls_per_minute = section.number("calls_per_minute", 1..=CALLS_PER_MINUTE_MAX);
+    let elsewhere = word(&[("tell", WebhookElsewhere::Tell), ("adopt", WebhookElsewhere::Adopt)]);
+    let webhook_elsewhere = section.optional("webhook_elsewhere", elsewhere);
     let environment = environment?;
     let url = |text: &str| Url::parse(text).expect("an address of Plaid's");
     Some(Plaid {
@@ -135,6 +165,8 @@ fn read_rest(section: &mut Section<'_, '_>, environment: Option<Environment>) ->
         country_codes: country_codes?,
         link_mode: link_mode.unwrap_or(LinkMode::Embedded),
         late_webhooks: late_webhooks.unwrap_or(LateWebhooks::Observe),
+        calls_per_minute: calls_per_minute.unwrap_or(CALLS_PER_MINUTE),
+        webhook_elsewhere: webhook_elsewhere.unwrap_or(WebhookElsewhere::Tell),
     })
 }
 

@@ -2,10 +2,11 @@
 
 use jiff::SignedDuration;
 
+use super::schedule::cron;
 use super::section::{Section, Wrong};
 use crate::domain::ladder::{DurationError, Ladder, LadderError, parse_duration};
 use crate::domain::policy::Policy;
-use crate::domain::window::{SendWindow, WindowError};
+use crate::domain::window::SendWindow;
 
 /// The longest gap between two letters to a user. More would be no reminder.
 const USER_GAP_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -44,22 +45,12 @@ fn ladder(
     }
 }
 
-fn duration(error: DurationError) -> Wrong {
+pub(super) fn duration(error: DurationError) -> Wrong {
     Wrong::with_remedy(error, "Write: \"0s\", \"30m\", \"12h\" or \"3d\".")
 }
 
 fn send_window(text: &str) -> Result<SendWindow, Wrong> {
-    SendWindow::parse(text).map_err(|error| match error {
-        WindowError::SecondsMissing(fields) => {
-            Wrong::with_value("has 5 fields; this cron begins with seconds", format!("* {fields}"))
-        }
-        // The cron crate's own words are a caret below a copy of the text.
-        WindowError::Unreadable(_) => {
-            "is no cron expression of 6 or 7 fields (second minute hour day month weekday [year], weekdays as names)"
-                .into()
-        }
-        WindowError::Never => "never matches".into(),
-    })
+    SendWindow::parse(text).map_err(|error| cron(error, "*"))
 }
 
 fn user_gap(text: &str) -> Result<SignedDuration, Wrong> {

@@ -10,6 +10,8 @@ pub(super) enum Kind {
     Text,
     /// A text that is no secret, but nobody's business either: never repeated in a fault. Can be overridden.
     Quiet,
+    /// A whole number. Can be overridden.
+    Number,
     /// A secret, or the hash of one: never repeated, never in the environment; `x_file` names a file that holds it.
     Secret,
     /// A secret of which only the file or the value itself exists as a key (no `x_file`).
@@ -30,7 +32,7 @@ impl Kind {
     pub(super) fn is_quiet(self) -> bool {
         match self {
             Self::Quiet | Self::Secret | Self::Digest | Self::SecretList => true,
-            Self::Text | Self::List => false,
+            Self::Text | Self::Number | Self::List => false,
         }
     }
 }
@@ -56,7 +58,7 @@ const fn key(name: &'static str, kind: Kind, write: &'static str) -> Key {
 }
 
 /// The sections that are tables, in the order of the example file.
-pub(super) const SECTIONS: [Section; 8] = [
+pub(super) const SECTIONS: [Section; 9] = [
     Section {
         name: "app",
         keys: &[
@@ -73,6 +75,7 @@ pub(super) const SECTIONS: [Section; 8] = [
             key("public_url", Kind::Text, r#"public_url = "https://repair.example.com""#),
             key("public_listen", Kind::Text, r#"public_listen = "0.0.0.0:8080""#),
             key("private_listen", Kind::Text, r#"private_listen = "127.0.0.1:8081""#),
+            key("control_socket", Kind::Text, r#"control_socket = "/run/relinkd/control.sock""#),
             key("trusted_proxies", Kind::List, r#"trusted_proxies = ["127.0.0.1", "10.0.0.0/8"]"#),
         ],
     },
@@ -95,6 +98,8 @@ pub(super) const SECTIONS: [Section; 8] = [
             key("country_codes", Kind::List, r#"country_codes = ["US"]"#),
             key("link_mode", Kind::Text, r#"link_mode = "embedded" or link_mode = "hosted""#),
             key("late_webhooks", Kind::Text, r#"late_webhooks = "observe" or late_webhooks = "apply""#),
+            key("calls_per_minute", Kind::Number, "calls_per_minute = 1000"),
+            key("webhook_elsewhere", Kind::Text, r#"webhook_elsewhere = "tell" or webhook_elsewhere = "adopt""#),
         ],
     },
     Section {
@@ -135,6 +140,15 @@ pub(super) const SECTIONS: [Section; 8] = [
             key("revoked", Kind::List, r#"revoked = [] or revoked = ["1d"]"#),
             key("send_window", Kind::Text, r#"send_window = "* * 9-17 * * *""#),
             key("user_gap", Kind::Text, r#"user_gap = "24h""#),
+        ],
+    },
+    Section {
+        name: "schedule",
+        keys: &[
+            key("sweep", Kind::Text, r#"sweep = "0 17 3 * * *""#),
+            key("purge", Kind::Text, r#"purge = "0 41 4 * * *""#),
+            key("observe_broken_every", Kind::Text, r#"observe_broken_every = "6h""#),
+            key("observe_healthy_every", Kind::Text, r#"observe_healthy_every = "24h""#),
         ],
     },
     Section {

@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Place, shown};
-use super::schema::{self, Key, nearest};
+use super::schema::{self, Key, Kind, nearest};
 use super::written::{VARIABLE_PREFIX, Written, did_you_mean, homes, kind_of, printable};
 
 /// The largest file that can hold a secret, in bytes. Only keeps a mistaken path (a disk, a pipe without end) from
@@ -160,6 +161,14 @@ impl<'w, 't> Section<'w, 't> {
             Found::Given(given) => self.parsed(name, given, parse),
             Found::Faulty | Found::Missing => None,
         }
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn number(&mut self, name: &str, bounds: RangeInclusive<u32>) -> Option<u32> {
+        self.optional(name, |text| {
+            let problem = || format!("has to be a whole number from {} to {}", bounds.start(), bounds.end());
+            text.parse().ok().filter(|number| bounds.contains(number)).ok_or_else(problem)
+        })
     }
 
     /// A secret, from the file itself or from the file that `x_file` names; a fault if it is missing or wrong.
@@ -357,13 +366,21 @@ impl<'w, 't> Section<'w, 't> {
     }
 
     fn text_of(&mut self, name: &str, position: &str, value: &'t Spanned<DeValue<'t>>) -> Found {
-        let Some(text) = value.get_ref().as_str() else {
-            self.wrong_type(name, value, "a text in quotes");
-            return Found::Faulty;
+        let kind = self.spec.key(name).map_or(Kind::Text, |key| key.kind);
+        let text = match (kind, value.get_ref()) {
+            (Kind::Number, DeValue::Integer(number)) => number.to_string(),
+            (Kind::Number, _) => return self.not(name, value, "a whole number without quotes"),
+            (_, DeValue::String(text)) => text.to_string(),
+            (_, _) => return self.not(name, value, "a text in quotes"),
         };
         let place = self.written.place(value.span());
         let shown = self.shown(name, value.get_ref());
-        Found::Given(Given { text: text.to_owned(), at: self.position(position, place, shown) })
+        Found::Given(Given { text, at: self.position(position, place, shown) })
+    }
+
+    fn not(&mut self, name: &str, value: &Spanned<DeValue<'_>>, expected: &str) -> Found {
+        self.wrong_type(name, value, expected);
+        Found::Faulty
     }
 
     fn wrong_type(&mut self, name: &str, value: &Spanned<DeValue<'_>>, expected: &str) {

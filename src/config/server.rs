@@ -2,11 +2,18 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
 use super::address::origin;
 use super::section::{Section, Wrong};
+
+/// Where the control socket is, if nothing is said and its folder is there: systemd makes it (`RuntimeDirectory=`).
+const CONTROL_SOCKET: &str = "/run/relinkd/control.sock";
+
+/// The longest path of a Unix socket, in bytes: Linux has 108 for it, the last a NUL.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// Where requests come in.
 #[derive(Clone, Debug)]
@@ -17,6 +24,8 @@ pub struct Server {
     pub public_listen: SocketAddr,
     /// Where the API and the dashboard are heard.
     pub private_listen: SocketAddr,
+    /// The Unix socket for the commands, if the operator chose one.
+    pub control_socket: Option<PathBuf>,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpRange>,
 }
@@ -95,12 +104,44 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Server> {
     let public_url = section.required("public_url", origin);
     let public_listen = section.optional("public_listen", listen).unwrap_or(SocketAddr::from(([0, 0, 0, 0], 8080)));
     let private_listen = section.optional("private_listen", listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8081)));
+    let control_socket = control_socket(section);
     let trusted_proxies = section.list("trusted_proxies", IpRange::parse).unwrap_or_default();
     if overlap(public_listen, private_listen) {
         let problem = format!("listens where public_listen does ({public_listen})");
         section.fault("private_listen", problem);
     }
-    Some(Server { public_url: public_url?, public_listen, private_listen, trusted_proxies })
+    Some(Server { public_url: public_url?, public_listen, private_listen, control_socket, trusted_proxies })
+}
+
+/// The control socket, if the operator chose one. A relative path is read from the folder of the configuration file.
+pub(super) fn control_socket(section: &mut Section<'_, '_>) -> Option<PathBuf> {
+    let base = section.beside_file("");
+    section.optional("control_socket", |text| socket(&base, text))
+}
+
+/// The control socket where the operator chose none: in the folder that systemd makes, else beside the store.
+pub(super) fn default_control_socket(store: &Path) -> PathBuf {
+    let usual = Path::new(CONTROL_SOCKET);
+    if usual.parent().is_some_and(Path::is_dir) { usual.to_owned() } else { store.with_file_name("control.sock") }
+}
+
+fn socket(base: &Path, text: &str) -> Result<PathBuf, Wrong> {
+    if text.is_empty() {
+        return Err("is empty".into());
+    }
+    if text.contains('\0') {
+        return Err("holds a NUL, which no path can".into());
+    }
+    if text.ends_with('/') {
+        return Err("names a folder, not a file".into());
+    }
+    let path = base.join(text);
+    if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+        return Err(Wrong::from(format!(
+            "is longer than the {SOCKET_PATH_BYTES_MAX} bytes that a socket's path can have"
+        )));
+    }
+    Ok(path)
 }
 
 fn listen(text: &str) -> Result<SocketAddr, Wrong> {

@@ -57,10 +57,15 @@ impl fmt::Debug for DataKey {
 }
 
 pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Store> {
-    let path = section.required("path", path).map(|path| section.beside_file(&path));
+    let path = file(section);
     let data_key = section.required_secret("data_key", DataKey::parse);
     let data_keys_old = section.secret_list("data_keys_old", DataKey::parse).unwrap_or_default();
     Some(Store { path: path?, data_key: data_key?, data_keys_old })
+}
+
+/// The SQLite file.
+pub(super) fn file(section: &mut Section<'_, '_>) -> Option<PathBuf> {
+    section.required("path", path).map(|path| section.beside_file(&path))
 }
 
 fn path(text: &str) -> Result<String, Wrong> {

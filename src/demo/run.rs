@@ -221,6 +221,7 @@ support_email = "help@app.example"
 public_url = "http://{public}"
 public_listen = "{public}"
 private_listen = "{private}"
+control_socket = "{control}"
 
 [plaid]
 environment = "sandbox"
@@ -252,6 +253,7 @@ send_window = "* * * * * *"
         plaid_url = plaid.url(),
         link_script = plaid.link_script_url(),
         store = store.display(),
+        control = store.with_file_name("control.sock").display(),
         data_key = data_key(),
         smtp = mailbox.smtp_url(),
     )

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Topic;
 use super::ids::{InstitutionId, ItemId, UserId};
-use super::item::{Episode, Item, Kind, Login, Token};
+use super::item::{Episode, Hold, Item, Kind, Login, Token};
 use super::ladder::Standing;
 use super::policy::{GATHER, ITEM_LETTERS_MAX, ITEM_LETTERS_SPAN, Policy, WORKS_AGAIN_MAX};
 use super::transition::after;
@@ -115,6 +115,8 @@ pub enum Delay {
 pub enum Silence {
     /// No Item has a rung left, now or later.
     NothingDue,
+    /// What there is to write waits for the operator: it was found at the import of the Item.
+    Held,
     /// The user stopped all letters.
     Stopped,
     /// There is no address.
@@ -152,7 +154,7 @@ pub fn compose(
     if lines.is_empty() {
         return match outlooks.iter().filter_map(|outlook| outlook.next).min() {
             Some(until) => Composition::Wait { until, why: Delay::NotDue },
-            None => Composition::Nothing(Silence::NothingDue),
+            None => Composition::Nothing(nothing_due(items)),
         };
     }
     let gap_ends = sent.iter().filter(|letter| letter.reminder).map(|letter| after(letter.at, policy.user_gap)).max();
@@ -177,6 +179,14 @@ pub fn compose(
             Composition::Write(lines)
         }
     }
+}
+
+/// Why no Item has anything to say.
+fn nothing_due(items: &[Item]) -> Silence {
+    let holds = |item: &Item| {
+        item.held_since().is_some() && is_addressable(item) && Kind::ALL.iter().any(|kind| item.open(*kind).is_some())
+    };
+    if items.iter().any(holds) { Silence::Held } else { Silence::NothingDue }
 }
 
 /// When the reminders that are about to come due are there too, if any are and the window is open then. Each Item is waited
@@ -261,9 +271,9 @@ pub fn is_addressable(item: &Item) -> bool {
 }
 
 /// Whether letters about an Item may be written now. While the bank is down nobody can repair anything, and Plaid's answer
-/// says nothing about the login: the answer after it decides.
+/// says nothing about the login: the answer after it decides. What is held waits for its release, not for a time.
 fn addressable(item: &Item, now: Timestamp) -> Addressable {
-    if !is_addressable(item) || item.impaired.is_some() {
+    if !is_addressable(item) || item.impaired.is_some() || item.held_since().is_some() {
         return Addressable::Never;
     }
     match item.snoozed_until {
@@ -322,14 +332,27 @@ fn standing(item: &Item, kind: Kind, episode: &Episode<()>, now: Timestamp, poli
 /// From when a ladder counts (or down to when), and before when nothing of it is due.
 fn anchor_and_floor(item: &Item, kind: Kind, episode: &Episode<()>, policy: &Policy) -> (Timestamp, Timestamp) {
     match kind {
-        Kind::Revoked | Kind::NewAccounts => (episode.opened_at, episode.opened_at),
+        Kind::Revoked | Kind::NewAccounts => (counted_from(item, kind, episode, policy), episode.opened_at),
         Kind::PendingExpiration => {
             (item.expiry.as_ref().map_or(episode.opened_at, |expiry| expiry.what.deadline.at()), episode.opened_at)
         }
         Kind::LoginRequired => {
             // Each break gets the wait for self-healing, also one that goes on with an old ladder.
             let broken_at = item.broken().map_or(episode.opened_at, |broken| broken.what.broken_at);
-            (episode.opened_at, after(broken_at, policy.login_required.first().unwrap_or_default()))
+            let floor = after(broken_at, policy.login_required.first().unwrap_or_default());
+            (counted_from(item, kind, episode, policy), floor)
+        }
+    }
+}
+
+/// From when a ladder that counts up counts: from the opening, but if letters waited for the operator, so that the first
+/// rung is due at their release. The user hears of it for the first time then, and the other rungs follow at their distance.
+fn counted_from(item: &Item, kind: Kind, episode: &Episode<()>, policy: &Policy) -> Timestamp {
+    match item.hold {
+        Hold::No | Hold::Held { .. } => episode.opened_at,
+        Hold::Released { at } => {
+            let first = policy.ladder(kind).first().unwrap_or_default();
+            episode.opened_at.max(at.checked_sub(first).unwrap_or(Timestamp::MIN))
         }
     }
 }

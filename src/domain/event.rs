@@ -17,6 +17,15 @@ pub enum Event {
         /// The bank, where it is known.
         institution: Option<Institution>,
     },
+    /// The same, as one of many: nobody is asked at once, and if nothing is known of the Item yet, it is held.
+    Imported {
+        /// Whose it is.
+        user: UserId,
+        /// The bank, where it is known.
+        institution: Option<Institution>,
+    },
+    /// Letters about the Item need not wait for the operator any more.
+    LettersReleased,
     /// A webhook says that the user has to log in again.
     LoginRequired(Fault),
     /// A webhook says that the login was repaired elsewhere.
@@ -174,6 +183,8 @@ impl Event {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Registered { .. } => "registered",
+            Self::Imported { .. } => "imported",
+            Self::LettersReleased => "letters_released",
             Self::LoginRequired(_) => "login_required",
             Self::LoginRepaired => "login_repaired",
             Self::Expiring { .. } => "expiring",

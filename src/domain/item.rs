@@ -44,6 +44,8 @@ pub struct Item {
     pub superseded_by: Option<ItemId>,
     /// No letters about this Item before this moment.
     pub snoozed_until: Option<Timestamp>,
+    /// Whether letters about what was found at its import wait for the operator.
+    pub hold: Hold,
     /// When the consent ends, as Plaid last said.
     pub consent_expires_at: Option<Timestamp>,
     /// When the question was asked to which Plaid's latest answer belongs.
@@ -64,6 +66,26 @@ pub enum Token {
     Foreign,
     /// Plaid refuses it: wrong environment, wrong account, or rotated away.
     Refused,
+}
+
+/// Whether letters about an Item wait for the operator: adopting many Items must not mail all whose Items turn out to be
+/// broken within the hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// They wait for nobody.
+    No,
+    /// The Item was imported. This ends by itself once Plaid says that there is nothing to write about; otherwise with the
+    /// release.
+    Held {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// They waited, and were released: ladders begin here.
+    Released {
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// Whether the login works, and what is worth remembering of the last time that it did not.
@@ -317,6 +339,7 @@ impl Item {
             impaired: None,
             superseded_by: None,
             snoozed_until: None,
+            hold: Hold::No,
             consent_expires_at: None,
             observed_at: None,
             episodes: 0,
@@ -347,6 +370,15 @@ impl Item {
         match &self.login {
             Login::Broken(episode) => Some(episode),
             Login::Sound | Login::Mended { .. } => None,
+        }
+    }
+
+    /// Since when letters about the Item wait for the operator, if they do.
+    #[must_use]
+    pub fn held_since(&self) -> Option<Timestamp> {
+        match self.hold {
+            Hold::Held { since } => Some(since),
+            Hold::No | Hold::Released { .. } => None,
         }
     }
 

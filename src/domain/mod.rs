@@ -11,6 +11,7 @@
 pub mod colour;
 pub mod compose;
 pub mod contact;
+pub mod cron;
 pub mod effect;
 pub mod event;
 pub mod ids;

@@ -3,6 +3,7 @@
 //! [`transition`] cannot fail: every pair of Item and event has an answer, often "nothing". A webhook is a hint and opens
 //! conditions; Plaid's answer to a question closes them. Where the order of things matters, the newer question decides.
 
+mod hold;
 mod letters;
 
 use jiff::{SignedDuration, Timestamp};
@@ -26,7 +27,7 @@ const PASSED_DEADLINE_ASK: SignedDuration = SignedDuration::from_hours(6);
 pub fn transition(item: &Item, event: &Event, now: Timestamp, policy: &Policy) -> Step {
     let mut step = Draft { item: item.clone(), effects: Vec::new(), closed: Vec::new(), now };
     // Gone is gone: only a new registration begins a new life.
-    if item.removed.is_none() || matches!(event, Event::Registered { .. }) {
+    if item.removed.is_none() || matches!(event, Event::Registered { .. } | Event::Imported { .. }) {
         step.apply(event, policy);
     }
     step.finish(item)
@@ -43,7 +44,15 @@ impl Draft {
     fn apply(&mut self, event: &Event, policy: &Policy) {
         let now = self.now;
         match event {
-            Event::Registered { user, institution } => self.register(user, institution.as_ref()),
+            Event::Registered { user, institution } => {
+                self.register(user, institution.as_ref());
+                self.observe(now);
+            }
+            Event::Imported { user, institution } => {
+                self.register(user, institution.as_ref());
+                self.hold();
+            }
+            Event::LettersReleased => self.release(),
             Event::LoginRequired(fault) => {
                 self.open_login(fault, now);
                 self.observe(now);
@@ -61,7 +70,7 @@ impl Draft {
                 let calm = asked.map_or(now, |asked| after(asked, SUSPECT_GAP));
                 self.observe(calm.max(now));
             }
-            Event::Observed(answer) => self.observed(answer),
+            Event::Observed(answer) => self.observed(answer, policy),
             Event::TokenRefused { code } => self.token_refused(code),
             Event::UpdateModeStarted { session } => {
                 self.effects.push(Effect::AskSession { session: *session, not_before: after(now, SESSION_ASK) });
@@ -149,7 +158,6 @@ impl Draft {
         self.item.registered_at = now;
         self.item.token = Token::Unproven;
         self.item.institution = institution.cloned().or(self.item.institution.take());
-        self.observe(now);
     }
 
     fn token_refused(&mut self, code: &str) {
@@ -278,7 +286,7 @@ impl Draft {
         }
     }
 
-    fn observed(&mut self, answer: &Observation) {
+    fn observed(&mut self, answer: &Observation, policy: &Policy) {
         let asked_at = answer.asked_at;
         if self.item.observed_at.is_some_and(|newest| newest == asked_at || self.is_newer(newest, asked_at)) {
             return;
@@ -310,6 +318,7 @@ impl Draft {
             return;
         }
         self.item.consent_expires_at = answer.consent_expires_at;
+        self.lift_hold(policy);
         if self.item.claim.is_some_and(|claim| self.is_newer(claim.at, asked_at)) {
             self.observe(self.now);
         }

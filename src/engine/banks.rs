@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Engine;
+use super::traffic::Caller;
 use crate::domain::ids::InstitutionId;
 
 /// How many names are remembered. Plaid has some 12,000 banks; who needs more begins anew.
@@ -41,14 +42,14 @@ impl Banks {
 
 impl Engine {
     /// What a bank is called, if Plaid says so. A name that cannot be had is no reason to wait: letters then say "your bank".
-    pub(super) async fn bank_name(&self, id: &InstitutionId) -> Option<String> {
+    pub(super) async fn bank_name(&self, caller: Caller, id: &InstitutionId) -> Option<String> {
         match self.banks.known(id) {
             Some(Known::Name(name)) => return Some(name),
             Some(Known::Failed(at)) if self.clock.now().duration_since(at) < FAILED_LIFE => return None,
             Some(Known::Failed(_)) | None => {}
         }
         let codes: Vec<String> = self.config.plaid.country_codes.iter().map(|code| code.as_str().to_owned()).collect();
-        match self.plaid.institution(id, &codes).await {
+        match self.call(caller, None, self.plaid.institution(id, &codes)).await {
             Ok(answer) => {
                 self.banks.keep(id, Known::Name(answer.name.clone()));
                 Some(answer.name)

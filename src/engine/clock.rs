@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use jiff::{SignedDuration, Timestamp};
@@ -15,11 +15,11 @@ use crate::domain::ids::{LetterId, SessionId};
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
 /// The wall clock, and how far it is moved.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Clock(Arc<Moved>);
 
-#[derive(Default)]
 struct Moved {
+    started: Instant,
     ahead_ms: AtomicI64,
     moved: Notify,
 }
@@ -28,7 +28,7 @@ impl Clock {
     /// The system's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self::default()
+        Self(Arc::new(Moved { started: Instant::now(), ahead_ms: AtomicI64::new(0), moved: Notify::new() }))
     }
 
     /// Now, in whole milliseconds: what the store keeps is what was decided with.
@@ -38,6 +38,13 @@ impl Clock {
         let system = Timestamp::now().as_millisecond();
         let moved = system.saturating_add(self.0.ahead_ms.load(Ordering::SeqCst));
         Timestamp::from_millisecond(moved).unwrap_or(Timestamp::MAX)
+    }
+
+    /// How long this clock has run. Setting the system's clock does not change it; moving this one does.
+    #[must_use]
+    pub fn monotonic(&self) -> Duration {
+        let ahead = Duration::from_millis(u64::try_from(self.0.ahead_ms.load(Ordering::SeqCst)).unwrap_or(0));
+        self.0.started.elapsed() + ahead
     }
 
     /// Moves the clock on.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::apply::tell;
+use super::call::NoAnswer;
 use super::observe::{Asked, RETRY_FIRST, RETRY_MOST};
 use super::schedule::REST;
+use super::traffic::Caller;
 use crate::domain::effect::Effect;
 use crate::domain::event::Event;
 use crate::domain::ids::SessionId;
@@ -18,11 +20,12 @@ pub(super) const UNDER_WAY_MAX: usize = 64;
 impl Engine {
     /// Claims as many of the effects that are due as there is room for, and begins them.
     pub(super) async fn dispatch(&self) -> Result<(), StoreError> {
-        let room = self.effects_under_way.available_permits();
+        let places = u32::try_from(self.effects_under_way.available_permits()).unwrap_or(u32::MAX);
+        let room = self.room_for_routine().unwrap_or(0).min(places);
         if room == 0 {
             return Ok(());
         }
-        let claimed = self.store.claim_effects(self.clock.now(), u32::try_from(room).unwrap_or(u32::MAX)).await?;
+        let claimed = self.store.claim_effects(self.clock.now(), room).await?;
         for effect in claimed {
             let turn =
                 Arc::clone(&self.effects_under_way).acquire_owned().await.expect("the semaphore is never closed");
@@ -73,9 +76,10 @@ impl Engine {
     }
 
     async fn observe(&self, claimed: &Claimed) -> Result<Settlement, StoreError> {
-        Ok(match self.ask(&claimed.item, claimed.attempts).await? {
+        Ok(match self.ask(Caller::Routine, &claimed.item, claimed.attempts).await? {
             Asked::Answered(event) => Settlement::Done(vec![event]),
             Asked::NoItem => Settlement::Done(Vec::new()),
+            Asked::Held { until, .. } => Settlement::PutOff { until },
             Asked::Failed { again_at, why } => {
                 tracing::warn!(item = %claimed.item, attempts = claimed.attempts, "Item {}: not observed: {why}", claimed.item);
                 Settlement::Retry { at: again_at, why }
@@ -89,15 +93,17 @@ impl Engine {
         if session.finished {
             return Ok(Settlement::Done(Vec::new()));
         }
-        let _turn = self.plaid_calls.acquire().await.expect("the semaphore is never closed");
-        let verdict = match self.plaid.link_token_get(&session.link_token.clone().into()).await {
+        let token = session.link_token.clone().into();
+        let answer = self.call(Caller::Routine, None, self.plaid.link_token_get(&token)).await;
+        let verdict = match answer {
             Ok(sessions) => sessions.verdict(),
+            Err(NoAnswer::Held { until, .. }) => return Ok(Settlement::PutOff { until }),
             // A token that Plaid no longer knows tells nothing; the Item does.
-            Err(CallError::Refused(_)) => Verdict::Open,
-            Err(error) if attempts < 5 => {
+            Err(NoAnswer::Call(CallError::Refused(_))) => Verdict::Open,
+            Err(NoAnswer::Call(error)) if attempts < 5 => {
                 return Ok(Settlement::Retry { at: self.again_at(&error, attempts), why: error.to_string() });
             }
-            Err(_) => Verdict::Open,
+            Err(NoAnswer::Call(_)) => Verdict::Open,
         };
         self.store.finish_session(id, self.clock.now()).await?;
         Ok(Settlement::Done(vec![match verdict {
@@ -110,11 +116,13 @@ impl Engine {
     /// Asks Plaid about an Item now and applies the answer: for whoever waits in front of a page or a letter.
     pub(super) async fn observe_now(
         &self,
+        caller: Caller,
         item: &crate::domain::ids::ItemId,
         cause: &str,
     ) -> Result<Observed, StoreError> {
-        match self.ask(item, 0).await? {
+        match self.ask(caller, item, 0).await? {
             Asked::NoItem => Ok(Observed::NoItem),
+            Asked::Held { until, why } => Ok(Observed::Failed { again_at: until, why: why.to_owned() }),
             Asked::Failed { again_at, why } => Ok(Observed::Failed { again_at, why }),
             Asked::Answered(event) => {
                 let item = self.step(item, vec![event], cause).await?;
@@ -130,7 +138,7 @@ impl Engine {
     /// # Errors
     /// What the store says.
     pub async fn observe_for_api(&self, item: &crate::domain::ids::ItemId) -> Result<Result<(), String>, StoreError> {
-        Ok(match self.observe_now(item, "api").await? {
+        Ok(match self.observe_now(Caller::Person, item, "api").await? {
             Observed::Now { .. } | Observed::NoItem => Ok(()),
             Observed::Failed { why, .. } => Err(format!("Plaid does not answer: {why}")),
         })

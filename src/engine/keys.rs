@@ -214,22 +214,25 @@ impl Engine {
     }
 
     async fn fetch(&self, kid: &str) -> Lookup {
-        let fetched = self.plaid.verification_key(kid).await;
+        let fetched = self.call_for_key(kid).await;
         let now = self.clock.now();
         match fetched {
-            Ok(key) => {
+            Ok(Ok(key)) => {
                 let key = Arc::new(key);
                 self.keep(&key, now).await;
                 self.keys.doubt_all_but(kid);
                 tracing::info!("a new verification key of Plaid's is known");
                 Lookup::Known(key)
             }
-            Err(KeyCallError::Unknown) => {
+            Ok(Err(KeyCallError::Unknown)) => {
                 self.keys.misses().remember_unknown(kid, now);
                 Lookup::Unknown
             }
+            Ok(Err(error)) => {
+                tracing::warn!("a verification key cannot be used: {error}");
+                Lookup::Unavailable
+            }
             Err(error) => {
-                self.status.plaid_failed(&error.to_string());
                 tracing::warn!("a verification key cannot be fetched: {error}");
                 Lookup::Unavailable
             }
@@ -238,12 +241,13 @@ impl Engine {
 
     /// Asks whether a known key still lives. Until Plaid says otherwise it does.
     async fn check_again(&self, kid: &str) {
-        match self.plaid.verification_key(kid).await {
-            Ok(key) => self.keep(&Arc::new(key), self.clock.now()).await,
-            Err(KeyCallError::Unknown) => {
+        match self.call_for_key(kid).await {
+            Ok(Ok(key)) => self.keep(&Arc::new(key), self.clock.now()).await,
+            Ok(Err(KeyCallError::Unknown)) => {
                 tracing::warn!("a verification key of Plaid's is gone");
                 self.keys.forget(kid);
             }
+            Ok(Err(error)) => tracing::warn!("a verification key cannot be checked: {error}"),
             Err(error) => tracing::warn!("a verification key cannot be checked: {error}"),
         }
     }

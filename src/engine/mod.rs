@@ -7,6 +7,7 @@
 
 pub mod apply;
 mod banks;
+mod call;
 pub mod clock;
 mod compose;
 mod dispatch;
@@ -14,11 +15,13 @@ mod ingest;
 pub mod keys;
 mod observe;
 pub mod post;
+mod release;
 pub mod repair;
 pub mod schedule;
 pub mod status;
+mod traffic;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -33,8 +36,12 @@ use crate::store::Store;
 use clock::Clock;
 use keys::Keys;
 use status::Status;
+use traffic::Traffic;
 
-/// How many calls to Plaid may be under way at once.
+pub use call::NoAnswer;
+pub use traffic::Caller;
+
+/// How many calls to Plaid may be under way at once for people, and as many for all else.
 const PLAID_CALLS_MAX: usize = 32;
 
 /// All that the shell works with. Clones share it.
@@ -62,7 +69,9 @@ pub struct Parts {
     banks: banks::Banks,
     templates: Templates,
     mail_server: smtp::Server,
-    plaid_calls: Semaphore,
+    traffic: Mutex<Traffic>,
+    calls_of_people: Semaphore,
+    calls_of_ours: Semaphore,
     effects_under_way: Arc<Semaphore>,
     letters_under_way: Arc<Semaphore>,
     presses: repair::Turns,
@@ -107,6 +116,7 @@ impl Engine {
         })?;
         let keys = Keys::new(store.verification_keys().await?, clock.now());
         let mail_server = post::server(&config)?;
+        let traffic = Traffic::new(config.plaid.calls_per_minute);
         Ok(Self(Arc::new(Parts {
             banks: banks::Banks::default(),
             templates: post::templates(&config).map_err(BuildError::Templates)?,
@@ -119,7 +129,9 @@ impl Engine {
             status: Status::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
-            plaid_calls: Semaphore::new(PLAID_CALLS_MAX),
+            traffic: Mutex::new(traffic),
+            calls_of_people: Semaphore::new(PLAID_CALLS_MAX),
+            calls_of_ours: Semaphore::new(PLAID_CALLS_MAX),
             effects_under_way: Arc::new(Semaphore::new(dispatch::UNDER_WAY_MAX)),
             letters_under_way: Arc::new(Semaphore::new(post::CONNECTIONS_MAX)),
             presses: repair::Turns::default(),
@@ -136,6 +148,10 @@ impl Engine {
     /// Says that a webhook was committed. Its step is taken soon, together with those of its neighbours.
     pub fn webhook_came(&self) {
         self.webhooks.notify_one();
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a task that shutdown waits for.

@@ -4,6 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
 use super::Engine;
+use super::call::NoAnswer;
+use super::traffic::Caller;
 use crate::domain::event::{Event, Observation};
 use crate::domain::ids::ItemId;
 use crate::plaid::client::CallError;
@@ -14,13 +16,17 @@ pub(super) const RETRY_FIRST: SignedDuration = SignedDuration::from_secs(2);
 /// ... up to this.
 pub(super) const RETRY_MOST: SignedDuration = SignedDuration::from_mins(15);
 
-/// With wrong API keys every call fails alike: once a minute is enough to notice that they were put right.
-const CREDENTIALS_RETRY: SignedDuration = SignedDuration::from_secs(60);
-
 /// What became of a question.
 pub(super) enum Asked {
     /// Plaid answered: this is what the core must know.
     Answered(Event),
+    /// The question was not put: its turn did not come.
+    Held {
+        /// When it may be put.
+        until: Timestamp,
+        /// Why not now.
+        why: &'static str,
+    },
     /// Plaid did not answer: ask again then.
     Failed {
         /// When.
@@ -34,47 +40,46 @@ pub(super) enum Asked {
 
 impl Engine {
     /// Asks Plaid about an Item, for the `attempts`-th time.
-    pub(super) async fn ask(&self, item: &ItemId, attempts: u32) -> Result<Asked, StoreError> {
+    pub(super) async fn ask(&self, caller: Caller, item: &ItemId, attempts: u32) -> Result<Asked, StoreError> {
         let Some(token) = self.store.access_token(item.clone()).await? else { return Ok(Asked::NoItem) };
-        let _turn = self.plaid_calls.acquire().await.expect("the semaphore is never closed");
-        let asked_at = self.clock.now();
-        Ok(self.heard(asked_at, attempts, self.item_get(&token, asked_at).await))
+        let answer = self.item_get(caller, item, &token).await;
+        Ok(match answer {
+            Ok(observation) => Asked::Answered(Event::Observed(observation)),
+            Err((_, NoAnswer::Held { until, why })) => Asked::Held { until, why },
+            Err((asked_at, NoAnswer::Call(error))) => match error.event(asked_at) {
+                Some(event) => Asked::Answered(event),
+                None => Asked::Failed { again_at: self.again_at(&error, attempts), why: error.to_string() },
+            },
+        })
     }
 
-    async fn item_get(&self, token: &SecretString, asked_at: Timestamp) -> Result<Observation, CallError> {
-        let mut observation = self.plaid.item_get(token).await?.observation(asked_at);
+    /// The answer, or when the question left and why there is none.
+    async fn item_get(
+        &self,
+        caller: Caller,
+        item: &ItemId,
+        token: &SecretString,
+    ) -> Result<Observation, (Timestamp, NoAnswer)> {
+        // The moment counts at which the question leaves, not the one at which it begins to wait for its turn.
+        let mut asked_at = self.clock.now();
+        let question = async {
+            asked_at = self.clock.now();
+            self.plaid.item_get(token).await
+        };
+        let answer = self.call(caller, Some(item), question).await;
+        let mut observation = answer.map_err(|error| (asked_at, error))?.observation(asked_at);
         if let Some(bank) = observation.institution.as_mut().filter(|bank| bank.name.is_none()) {
-            bank.name = self.bank_name(&bank.id).await;
+            bank.name = self.bank_name(caller, &bank.id).await;
         }
         Ok(observation)
-    }
-
-    fn heard(&self, asked_at: Timestamp, attempts: u32, answer: Result<Observation, CallError>) -> Asked {
-        match answer {
-            Ok(observation) => {
-                self.status.plaid_answered();
-                Asked::Answered(Event::Observed(observation))
-            }
-            Err(error) => match error.event(asked_at) {
-                Some(event) => {
-                    self.status.plaid_answered();
-                    Asked::Answered(event)
-                }
-                None => {
-                    let why = error.to_string();
-                    self.status.plaid_failed(&why);
-                    Asked::Failed { again_at: self.again_at(&error, attempts), why }
-                }
-            },
-        }
     }
 
     /// When to call Plaid again after a failure.
     pub(super) fn again_at(&self, error: &CallError, attempts: u32) -> Timestamp {
         let wait = match error {
             CallError::RateLimited { retry_after: Some(wait) } => SignedDuration::try_from(*wait).ok(),
-            CallError::Credentials(_) => Some(CREDENTIALS_RETRY),
             CallError::RateLimited { retry_after: None }
+            | CallError::Credentials(_)
             | CallError::Unreachable { .. }
             | CallError::TimedOut
             | CallError::PlaidDown { .. }

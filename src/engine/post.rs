@@ -12,6 +12,7 @@ use secrecy::ExposeSecret as _;
 use super::Engine;
 use super::apply::tell;
 use super::dispatch::Observed;
+use super::traffic::Caller;
 use crate::config::{Config, Security};
 use crate::domain::compose::{Line, still_wanted};
 use crate::domain::event::{Event, Topic};
@@ -151,7 +152,7 @@ impl Engine {
         }
         for line in &letter.lines {
             if let Observed::Failed { again_at, why } =
-                self.observe_now(&line.item, &format!("letter {}", letter.id)).await?
+                self.observe_now(Caller::Letter, &line.item, &format!("letter {}", letter.id)).await?
             {
                 return self.wait_for_plaid(&letter, &line.item, again_at, &why).await;
             }

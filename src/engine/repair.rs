@@ -10,12 +10,14 @@ use tokio::sync::{Mutex, MutexGuard};
 use url::Url;
 
 use super::Engine;
+use super::call::NoAnswer;
 use super::dispatch::Observed;
+use super::traffic::Caller;
 use crate::config::LinkMode;
 use crate::domain::event::Event;
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Cure, Item, State};
-use crate::plaid::client::{CallError, Hosted, LinkToken, LinkTokenRequest, Verdict};
+use crate::plaid::client::{Hosted, LinkToken, LinkTokenRequest, Verdict};
 use crate::store::{Session, StoreError};
 
 /// A token that ends sooner than this is not handed out again: a person needs some minutes at the bank.
@@ -117,7 +119,7 @@ impl Engine {
         if self.store.presses_since(item.clone(), since).await? >= PRESSES_MAX {
             return Ok(Press::TooMany { retry_after: PRESSES_SPAN });
         }
-        let item = match self.observe_now(item, "repair page").await? {
+        let item = match self.observe_now(Caller::Person, item, "repair page").await? {
             Observed::Now { item, .. } => item,
             Observed::NoItem => return Ok(Press::Unknown),
             Observed::Failed { .. } => return Ok(Press::PlaidDown),
@@ -182,25 +184,28 @@ impl Engine {
     }
 
     /// Mints a token. If Plaid does not know our way back from the bank, one without it: most banks need none.
-    async fn create_token(&self, request: LinkTokenRequest) -> Result<LinkToken, CallError> {
-        let _turn = self.plaid_calls.acquire().await.expect("the semaphore is never closed");
-        let first = self.plaid.link_token_create(&request).await;
+    async fn create_token(&self, request: LinkTokenRequest) -> Result<LinkToken, NoAnswer> {
+        let first = self.call(Caller::Person, None, self.plaid.link_token_create(&request)).await;
         match &first {
             Err(error) if error.code() == Some("INVALID_FIELD") && request.redirect_uri.is_some() => {
                 tracing::warn!(
                     "Plaid refuses a field of /link/token/create: register {} as an allowed redirect URI in Plaid's dashboard. Trying without",
                     self.public("repair-return")
                 );
-                self.plaid.link_token_create(&LinkTokenRequest { redirect_uri: None, ..request }).await
+                let without = LinkTokenRequest { redirect_uri: None, ..request };
+                self.call(Caller::Person, None, self.plaid.link_token_create(&without)).await
             }
             Ok(_) | Err(_) => first,
         }
     }
 
-    async fn refused(&self, item: &Item, error: &CallError) -> Result<Press, StoreError> {
+    async fn refused(&self, item: &Item, error: &NoAnswer) -> Result<Press, StoreError> {
         tracing::error!(item = %item.id, "Item {}: no Link token: {error}", item.id);
-        self.status.plaid_failed(&error.to_string());
-        if let Some(event) = error.event(self.clock.now()) {
+        let said = match error {
+            NoAnswer::Held { .. } => None,
+            NoAnswer::Call(error) => error.event(self.clock.now()),
+        };
+        if let Some(event) = said {
             let item = self.step(&item.id, vec![event], "repair page").await?;
             if item.is_none_or(|item| item.state() == State::Removed) {
                 return Ok(Press::Gone);
@@ -238,7 +243,7 @@ impl Engine {
             self.store.finish_session(session.id, self.clock.now()).await?;
             self.step(item, vec![event], "repair page").await?;
         }
-        Ok(match self.observe_now(item, "repair page").await? {
+        Ok(match self.observe_now(Caller::Person, item, "repair page").await? {
             Observed::Now { item, .. } => state_of(&item),
             Observed::Failed { .. } => Claimed::Checking,
             Observed::NoItem => Claimed::Broken,
@@ -247,8 +252,8 @@ impl Engine {
 
     /// How a session went, as far as Plaid tells now.
     async fn verdict(&self, session: &Session) -> Verdict {
-        let _turn = self.plaid_calls.acquire().await.expect("the semaphore is never closed");
-        let sessions = self.plaid.link_token_get(&session.link_token.clone().into()).await;
+        let token = session.link_token.clone().into();
+        let sessions = self.call(Caller::Person, None, self.plaid.link_token_get(&token)).await;
         sessions.map_or(Verdict::Open, |sessions| sessions.verdict())
     }
 }

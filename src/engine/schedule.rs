@@ -72,6 +72,9 @@ async fn round(engine: &Engine) -> Result<Left, StoreError> {
         super::apply::tell(&told);
         more |= ticked == TICKS as usize;
     }
+    if is_due(agenda.release) {
+        more |= engine.release_due().await?;
+    }
     if is_due(agenda.users) {
         more |= engine.compose_due().await?;
     }
@@ -81,8 +84,13 @@ async fn round(engine: &Engine) -> Result<Left, StoreError> {
     if is_due(agenda.letters) {
         engine.post_due().await?;
     }
+    let probe = engine.probe();
     // What was done may have made something else due.
-    let done = is_due(agenda.items) || is_due(agenda.users);
-    let next = if done { engine.store.agenda().await?.next() } else { agenda.next() };
+    let done = is_due(agenda.items) || is_due(agenda.users) || is_due(agenda.release);
+    let mut agenda = if done { engine.store.agenda().await? } else { agenda };
+    if let Err(room_at) = engine.room_for_routine() {
+        agenda.effects = agenda.effects.map(|at| at.max(room_at));
+    }
+    let next = agenda.next().into_iter().chain(probe).min();
     Ok(if more { Left::More } else { Left::Until(next) })
 }

@@ -36,8 +36,10 @@ impl Status {
         *lock(&self.plaid_fault) = None;
     }
 
-    pub(super) fn plaid_failed(&self, why: &str) {
-        *lock(&self.plaid_fault) = Some(why.to_owned());
+    /// Says whether that is news.
+    pub(super) fn plaid_failed(&self, why: &str) -> bool {
+        let before = lock(&self.plaid_fault).replace(why.to_owned());
+        before.as_deref() != Some(why)
     }
 
     pub(super) fn letter_left(&self, now: Timestamp) {

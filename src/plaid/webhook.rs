@@ -194,6 +194,8 @@ pub fn cannot_be_asked_for(event: &Event) -> bool {
         },
         Event::NewAccounts | Event::Revoked { .. } | Event::AccountRevoked { .. } => true,
         Event::Registered { .. }
+        | Event::Imported { .. }
+        | Event::LettersReleased
         | Event::LoginRequired(_)
         | Event::LoginRepaired
         | Event::Suspected

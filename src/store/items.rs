@@ -1,12 +1,12 @@
 //! The tables `items` and `episodes`: an Item as the domain knows it, from rows and back.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Statement, named_params};
 
 use super::columns::{CURES, EXPIRY_REASONS, REMOVAL_REASONS, Record, TOKENS, json, ms, name_of, outcome_name};
 use super::error::StoreError;
 use crate::domain::ids::{Institution, ItemId};
 use crate::domain::item::{
-    Arrival, Break, Claim, Deadline, Episode, Expiry, Impaired, Item, Kind, Login, Removed, Revocation,
+    Arrival, Break, Claim, Deadline, Episode, Expiry, Hold, Impaired, Item, Kind, Login, Removed, Revocation,
 };
 use crate::domain::step::Closed;
 use jiff::Timestamp;
@@ -65,9 +65,18 @@ fn bare(row: &Row<'_>) -> Result<Item, StoreError> {
         impaired,
         superseded_by,
         snoozed_until: record.time_if("snoozed_until")?,
+        hold: hold(&record)?,
         consent_expires_at: record.time_if("consent_expires_at")?,
         observed_at: record.time_if("observed_at")?,
         episodes: record.count("episodes")?,
+    })
+}
+
+fn hold(record: &Record<'_>) -> Result<Hold, StoreError> {
+    Ok(match (record.time_if("held_since")?, record.time_if("released_at")?) {
+        (Some(since), _) => Hold::Held { since },
+        (None, Some(at)) => Hold::Released { at },
+        (None, None) => Hold::No,
     })
 }
 
@@ -155,12 +164,31 @@ fn save_row(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), 
            institution_id = :institution_id, institution_name = :institution_name, state = :state, since = :since,
            removed_at = :removed_at, removed_why = :removed_why, claim_at = :claim_at,
            impaired_since = :impaired_since, impaired_code = :impaired_code, superseded_by = :superseded_by,
-           snoozed_until = :snoozed_until, consent_expires_at = :consent_expires_at, observed_at = :observed_at,
-           episodes = :episodes, due_at = :due_at,
-           access_token = case when :removed_at is null then access_token end
+           snoozed_until = :snoozed_until, held_since = :held_since, released_at = :released_at,
+           consent_expires_at = :consent_expires_at, observed_at = :observed_at, episodes = :episodes,
+           due_at = :due_at, access_token = case when :removed_at is null then access_token end
          where item_id = :item",
     )?;
-    let changed = statement.execute(named_params! {
+    bind(&mut statement, item, now)?;
+    if statement.raw_execute()? == 1 {
+        return Ok(());
+    }
+    Err(StoreError::Row {
+        table: "items",
+        row: item.id.to_string(),
+        column: "item_id",
+        problem: "is missing, so nothing was saved".to_owned(),
+    })
+}
+
+/// Binds what is in an Item's own row. `due_at` is when the clock alone changes something.
+fn bind(statement: &mut Statement<'_>, item: &Item, now: Timestamp) -> Result<(), StoreError> {
+    let (held_since, released_at) = match item.hold {
+        Hold::No => (None, None),
+        Hold::Held { since } => (Some(ms(since)), None),
+        Hold::Released { at } => (None, Some(ms(at))),
+    };
+    let values = named_params! {
         ":item": item.id.as_str(),
         ":user": item.user.as_str(),
         ":token": name_of(&item.token, &TOKENS),
@@ -176,20 +204,18 @@ fn save_row(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), 
         ":impaired_code": item.impaired.as_ref().map(|impaired| impaired.code.as_str()),
         ":superseded_by": item.superseded_by.as_ref().map(ItemId::as_str),
         ":snoozed_until": item.snoozed_until.map(ms),
+        ":held_since": held_since,
+        ":released_at": released_at,
         ":consent_expires_at": item.consent_expires_at.map(ms),
         ":observed_at": item.observed_at.map(ms),
         ":episodes": i64::from(item.episodes),
         ":due_at": item.due_at(now).map(ms),
-    })?;
-    if changed == 1 {
-        return Ok(());
+    };
+    for (name, value) in values {
+        let index = statement.parameter_index(name)?.expect("both statements name every column");
+        statement.raw_bind_parameter(index, value)?;
     }
-    Err(StoreError::Row {
-        table: "items",
-        row: item.id.to_string(),
-        column: "item_id",
-        problem: "is missing, so nothing was saved".to_owned(),
-    })
+    Ok(())
 }
 
 fn save_episodes(
@@ -303,20 +329,38 @@ fn upsert(
     Ok(())
 }
 
-/// Makes the row of a new Item, before its first step fills it.
-pub(crate) fn insert(connection: &Connection, item: &Item) -> Result<(), StoreError> {
+/// What a registration says that no step needs.
+pub(crate) struct Registration<'a> {
+    pub(crate) sealed_token: &'a [u8],
+    pub(crate) country_codes: Option<&'a [String]>,
+}
+
+/// Makes the row of a new Item, of which no episode is known yet.
+pub(crate) fn insert(
+    connection: &Connection,
+    item: &Item,
+    registration: &Registration<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
-        "insert into items (item_id, user_id, token, registered_at, state, since, episodes)
-         values (:item, :user, :token, :registered_at, :state, :since, 0)",
+        "insert into items (item_id, user_id, access_token, token, registered_at, institution_id, institution_name,
+           country_codes, state, since, removed_at, removed_why, claim_at, impaired_since, impaired_code, superseded_by,
+           snoozed_until, held_since, released_at, consent_expires_at, observed_at, episodes, due_at)
+         values (:item, :user, :access_token, :token, :registered_at, :institution_id, :institution_name,
+           :country_codes, :state, :since, :removed_at, :removed_why, :claim_at, :impaired_since, :impaired_code,
+           :superseded_by, :snoozed_until, :held_since, :released_at, :consent_expires_at, :observed_at, :episodes,
+           :due_at)",
     )?;
-    statement.execute(named_params! {
-        ":item": item.id.as_str(),
-        ":user": item.user.as_str(),
-        ":token": name_of(&item.token, &TOKENS),
-        ":registered_at": ms(item.registered_at),
-        ":state": item.state().name(),
-        ":since": ms(item.since),
-    })?;
+    bind(&mut statement, item, now)?;
+    let values = named_params! {
+        ":access_token": registration.sealed_token,
+        ":country_codes": registration.country_codes.map(|codes| json(&codes)),
+    };
+    for (name, value) in values {
+        let index = statement.parameter_index(name)?.expect("the statement names both");
+        statement.raw_bind_parameter(index, value)?;
+    }
+    statement.raw_execute()?;
     Ok(())
 }
 
@@ -324,17 +368,15 @@ pub(crate) fn insert(connection: &Connection, item: &Item) -> Result<(), StoreEr
 pub(crate) fn set_registration(
     connection: &Connection,
     id: &ItemId,
-    sealed_token: Option<&[u8]>,
-    country_codes: Option<&[String]>,
+    registration: &Registration<'_>,
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
-        "update items set access_token = coalesce(:token, access_token), country_codes = coalesce(:codes, country_codes)
-         where item_id = :item",
+        "update items set access_token = :token, country_codes = coalesce(:codes, country_codes) where item_id = :item",
     )?;
     statement.execute(named_params! {
         ":item": id.as_str(),
-        ":token": sealed_token,
-        ":codes": country_codes.map(|codes| json(&codes)),
+        ":token": registration.sealed_token,
+        ":codes": registration.country_codes.map(|codes| json(&codes)),
     })?;
     Ok(())
 }

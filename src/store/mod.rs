@@ -14,6 +14,7 @@ mod migrations;
 mod open;
 mod operations;
 mod outbox;
+mod releases;
 pub mod seal;
 mod steps;
 mod users;
@@ -32,8 +33,11 @@ pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_M
 pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
-pub use operations::{Agenda, Composed, Composer, NewItem, Registered, Written};
+pub use operations::{
+    Agenda, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, Registered, Released, Written,
+};
 pub use outbox::{Claimed, Settlement};
+pub use releases::{Pace, Plan, Waiting};
 pub use steps::{Decision, JournalRow, Rule, Told};
 pub use users::{NewProfile, Profile, Wish};
 pub use verification_keys::StoredKey;

@@ -29,6 +29,11 @@ pub struct Claimed {
 pub enum Settlement {
     /// It is done, and this is what the core must know.
     Done(Vec<Event>),
+    /// Not tried: its turn did not come. It does not count as an attempt.
+    PutOff {
+        /// When its turn may come.
+        until: Timestamp,
+    },
     /// To be tried again.
     Retry {
         /// When.
@@ -88,6 +93,14 @@ pub(crate) fn claim(
 pub(crate) fn remove(connection: &Connection, claimed: &Claimed) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached("delete from outbox where key = :key and lease = :lease")?;
     statement.execute(named_params! { ":key": claimed.key, ":lease": claimed.lease })?;
+    Ok(())
+}
+
+/// Gives a claimed effect back untried.
+pub(crate) fn put_off(connection: &Connection, claimed: &Claimed, until: Timestamp) -> Result<(), StoreError> {
+    let mut statement = connection
+        .prepare_cached("update outbox set lease = null, due_at = :at where key = :key and lease = :lease")?;
+    statement.execute(named_params! { ":at": ms(until), ":key": claimed.key, ":lease": claimed.lease })?;
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::columns::{Record, json, ms};
 use super::error::StoreError;
-use super::{items, outbox};
+use super::items::{self, Registration};
+use super::outbox;
 use crate::domain::effect::{Effect, Notice};
 use crate::domain::event::Event;
 use crate::domain::ids::ItemId;
@@ -69,11 +70,12 @@ pub(crate) fn take(
     cause: &str,
     told: &mut Vec<Told>,
 ) -> Result<Item, StoreError> {
-    let Decision { step, speaks_at } = (rule.decide)(item, event);
+    let decision = (rule.decide)(item, event);
+    let step = &decision.step;
     let nothing = step.item == *item && step.effects.is_empty();
     if nothing && matches!(event, Event::Tick) {
         // A tick that finds nothing due is no step; but its moment is behind us.
-        return reschedule(connection, item, rule.now).map(|()| step.item);
+        return reschedule(connection, item, rule.now).map(|()| decision.step.item);
     }
     if step.item != *item || !step.closed.is_empty() {
         items::save(connection, item, &step.item, &step.closed, rule.now)?;
@@ -81,20 +83,48 @@ pub(crate) fn take(
         // It asks Plaid and changes nothing until the answer comes: without this, the next round would tick again.
         reschedule(connection, item, rule.now)?;
     }
-    append(connection, item, &step, event, cause, rule.now)?;
+    follow(connection, rule, item, &decision, event, cause, told)?;
+    Ok(decision.step.item)
+}
+
+/// Takes the first step of a new Item, and makes its row, which holds what the registration says.
+pub(crate) fn begin(
+    connection: &Connection,
+    rule: &Rule,
+    new: &Item,
+    event: &Event,
+    cause: &str,
+    registration: &Registration<'_>,
+) -> Result<Item, StoreError> {
+    let decision = (rule.decide)(new, event);
+    items::insert(connection, &decision.step.item, registration, rule.now)?;
+    follow(connection, rule, new, &decision, event, cause, &mut Vec::new())?;
+    Ok(decision.step.item)
+}
+
+/// What follows from a step once the Item is saved.
+fn follow(
+    connection: &Connection,
+    rule: &Rule,
+    before: &Item,
+    Decision { step, speaks_at }: &Decision,
+    event: &Event,
+    cause: &str,
+    told: &mut Vec<Told>,
+) -> Result<(), StoreError> {
+    append(connection, before, step, event, cause, rule.now)?;
     for effect in &step.effects {
-        outbox::put(connection, &item.id, effect)?;
+        outbox::put(connection, &before.id, effect)?;
         if let Effect::Tell(notice) = effect {
-            told.push(Told { item: item.id.clone(), notice: notice.clone() });
+            told.push(Told { item: before.id.clone(), notice: notice.clone() });
         }
     }
     if let Some(at) = speaks_at {
         let mut statement = connection
             .prepare_cached("update users set due_at = min(coalesce(due_at, :at), :at) where user_id = :user")?;
-        statement.execute(named_params! { ":at": ms(at), ":user": step.item.user.as_str() })?;
+        statement.execute(named_params! { ":at": ms(*at), ":user": step.item.user.as_str() })?;
     }
-    count_break(connection, item, &step.item, rule.now)?;
-    Ok(step.item)
+    count_break(connection, before, &step.item, rule.now)
 }
 
 fn reschedule(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), StoreError> {
@@ -127,9 +157,10 @@ fn append(
     Ok(())
 }
 
-/// Notes that one more login broke at a bank.
+/// Notes that one more login broke at a bank. What an import finds broke long ago, and is no outage.
 fn count_break(connection: &Connection, before: &Item, after: &Item, now: Timestamp) -> Result<(), StoreError> {
     let broke = after.open(Kind::LoginRequired).is_some() && before.open(Kind::LoginRequired).is_none();
+    let broke = broke && after.held_since().is_none();
     let Some(bank) = after.institution.as_ref().filter(|_| broke) else { return Ok(()) };
     let mut statement = connection.prepare_cached(
         "insert into breaks (institution_id, minute, count) values (:bank, :minute, 1)

@@ -36,16 +36,20 @@ pub(crate) fn token_place(row: &str) -> Place<'_> {
 
 pub(crate) fn record(connection: &Connection, id: &ItemId) -> Result<Option<ItemRecord>, StoreError> {
     let Some(item) = items::load(connection, id)? else { return Ok(None) };
+    Ok(Some(ItemRecord { item, country_codes: country_codes(connection, id)? }))
+}
+
+/// The countries of an Item's bank, where they were given.
+pub(crate) fn country_codes(connection: &Connection, id: &ItemId) -> Result<Option<Vec<String>>, StoreError> {
     let mut statement = connection.prepare_cached("select item_id, country_codes from items where item_id = ?1")?;
-    let codes = statement.query_row([id.as_str()], |row| {
+    statement.query_row([id.as_str()], |row| {
         Ok(Record::new("items", "item_id", row).and_then(|record| {
             match record.get::<Option<String>>("country_codes")? {
                 None => Ok(None),
                 Some(_) => record.json("country_codes").map(Some),
             }
         }))
-    })??;
-    Ok(Some(ItemRecord { item, country_codes: codes }))
+    })?
 }
 
 /// The access token of an Item that is not removed.

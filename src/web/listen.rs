@@ -10,10 +10,10 @@ use tokio::net::TcpSocket;
 use tokio_util::task::TaskTracker;
 
 /// How many connections may wait to be accepted. tokio's 128 gave stalls of a second at 256 connections.
-const BACKLOG: u32 = 4096;
+pub(super) const BACKLOG: u32 = 4096;
 
 /// How long a client may take to say the head of a request. Against clients that send a byte now and then.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A listener that is being served.
 pub struct Listening {

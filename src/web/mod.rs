@@ -1,10 +1,11 @@
 //! All that knows HTTP coming in: Plaid's webhooks, the repair page, the API, health.
 //!
-//! Two listeners: the public one, which the internet sees, and the private one for the application and the operator. Each
-//! handler reads a request, calls the engine or the store, and words the answer; nothing is decided here.
+//! Two listeners: the public one, which the internet sees, and the private one for the application and the operator. The
+//! control socket serves the routes of the private one to the commands on this machine. Each handler reads a request, calls the engine or the store, and words the answer; nothing is decided here.
 
 pub mod api;
 mod client_address;
+mod control;
 mod health;
 mod listen;
 pub mod page;
@@ -23,6 +24,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::engine::Engine;
+use api::Access;
+pub use control::{ControlError, ControlSocket, Controlling};
 pub use listen::{Listening, bind, start};
 
 /// The largest webhook. Plaid's are a few kilobytes.
@@ -55,8 +58,8 @@ fn public(engine: Engine) -> Router {
 }
 
 /// What the application and the operator see.
-fn private(engine: Engine) -> Router {
-    api::routes(engine.clone())
+fn private(engine: Engine, access: Access) -> Router {
+    api::routes(engine.clone(), access)
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .layer(CatchPanicLayer::new())
@@ -67,18 +70,45 @@ async fn missing(State(engine): State<Engine>) -> page::Page {
     repair::with_view(&engine, None, page::missing)
 }
 
-/// Serves both listeners until they are stopped.
+/// What is bound and not served yet.
+pub struct Bound {
+    /// For Plaid and users.
+    pub public: std::net::TcpListener,
+    /// For the application and the operator.
+    pub private: std::net::TcpListener,
+    /// For the commands on this machine.
+    pub control: ControlSocket,
+}
+
+/// What is served.
+pub struct Served {
+    /// For Plaid and users.
+    pub public: Listening,
+    /// For the application and the operator.
+    pub private: Listening,
+    /// For the commands on this machine.
+    pub control: Controlling,
+}
+
+impl Served {
+    /// Takes no more connections, and lets requests that are under way end within a time.
+    pub fn stop(&self, within: Duration) {
+        self.public.stop(within);
+        self.private.stop(within);
+        self.control.stop(within);
+    }
+}
+
+/// Serves all listeners until they are stopped.
 ///
 /// # Errors
 /// A listener that cannot be used.
-pub fn serve(
-    engine: &Engine,
-    public_listener: std::net::TcpListener,
-    private_listener: std::net::TcpListener,
-) -> std::io::Result<(Listening, Listening)> {
-    let public = listen::start(&engine.tasks, public_listener, public(engine.clone()))?;
-    let private = listen::start(&engine.tasks, private_listener, private(engine.clone()))?;
-    Ok((public, private))
+pub fn serve(engine: &Engine, bound: Bound) -> std::io::Result<Served> {
+    Ok(Served {
+        public: listen::start(&engine.tasks, bound.public, public(engine.clone()))?,
+        private: listen::start(&engine.tasks, bound.private, private(engine.clone(), Access::WithKey))?,
+        control: bound.control.start(&engine.tasks, private(engine.clone(), Access::Open))?,
+    })
 }
 
 /// The peer's address, as axum hands it to handlers.

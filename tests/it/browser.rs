@@ -268,6 +268,7 @@ support_email = "help@app.example"
 public_url = "http://{public}"
 public_listen = "{public}"
 private_listen = "127.0.0.1:0"
+control_socket = "{control}"
 [plaid]
 environment = "sandbox"
 base_url = "{plaid}"
@@ -294,6 +295,7 @@ send_window = "* * * * * *"
         public = free_address(),
         plaid = plaid.url(),
         link_script = plaid.link_script_url(),
+        control = store.with_file_name("control.sock").display(),
         store = store.display(),
         data_key =
             base64::engine::general_purpose::STANDARD.encode(std::array::from_fn::<u8, 32, _>(|place| place as u8)),

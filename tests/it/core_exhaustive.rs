@@ -26,6 +26,11 @@
 //! - What was noted later than now was noted before the clock was set back, and counts as older in all of these.
 //! - **hints ask**: each webhook about the login, a suspicion, a claim and a registration lead to a question.
 //! - **the unproven are silent**: no word about Items that are unproven, foreign, refused, removed or superseded.
+//! - **the held are silent**: no word about Items that are held, neither composed nor wanted, and compose says why.
+//! - **only an import holds**: and only Items that were never observed.
+//! - **a hold ends by release or by a clean answer**: or with the Item. A clean answer leaves nothing open that has a ladder.
+//! - **an import asks nothing**, a release neither.
+//! - **a release lets speak**: what would be due if it had never been held is due, and nothing else.
 //! - **speaks_at is what compose says**: a moment now is a letter, a later one a wait until then, none is silence.
 //! - **what is composed is wanted**: or the same letter would be composed and withheld for ever.
 //! - **a composed rung is behind**: composing again does not say the same.
@@ -36,8 +41,8 @@ use jiff::Timestamp;
 use relinkd::domain::event::{Event, Health, Mention, Observation, Topic};
 use relinkd::domain::ids::{AccountId, LetterId, SessionId};
 use relinkd::domain::item::{
-    Arrival, Break, Claim, Cure, Deadline, Episode, Expiry, ExpiryReason, Impaired, Item, Kind, Login, RemovalReason,
-    Removed, Revocation, Token,
+    Arrival, Break, Claim, Cure, Deadline, Episode, Expiry, ExpiryReason, Hold, Impaired, Item, Kind, Login,
+    RemovalReason, Removed, Revocation, Token,
 };
 use relinkd::domain::policy::NEW_ACCOUNTS_LAPSE;
 use relinkd::domain::transition::transition;
@@ -73,6 +78,7 @@ struct Axes {
     arrivals: Vec<Option<Episode<Arrival>>>,
     claims: Vec<Option<Claim>>,
     snoozes: Vec<Option<Timestamp>>,
+    holds: Vec<Hold>,
     superseded: Vec<bool>,
     impaired: Vec<bool>,
     observed: Vec<Option<Timestamp>>,
@@ -183,6 +189,9 @@ fn events() -> Vec<Event> {
     let mut all = vec![
         Event::Registered { user: user_id("user-1"), institution: None },
         Event::Registered { user: user_id("user-2"), institution: None },
+        Event::Imported { user: user_id("user-1"), institution: None },
+        Event::Imported { user: user_id("user-2"), institution: None },
+        Event::LettersReleased,
         Event::LoginRequired(fault()),
         Event::LoginRepaired,
         Event::NewAccounts,
@@ -233,6 +242,12 @@ fn axes() -> Axes {
         ],
         claims: vec![None, Some(Claim { at: zero - secs(4) }), Some(Claim { at: zero - mins(20) })],
         snoozes: vec![None, Some(zero + hours(5)), Some(zero - hours(5))],
+        holds: vec![
+            Hold::No,
+            Hold::Held { since: zero - days(30) },
+            Hold::Released { at: zero - mins(40) },
+            Hold::Released { at: zero - days(5) },
+        ],
         superseded: vec![false, true],
         impaired: vec![false, true],
         observed: vec![None, Some(zero - secs(5))],
@@ -253,6 +268,7 @@ impl Axes {
             self.arrivals.len(),
             self.claims.len(),
             self.snoozes.len(),
+            self.holds.len(),
             self.superseded.len(),
             self.impaired.len(),
             self.observed.len(),
@@ -281,6 +297,7 @@ impl Axes {
             new_accounts: pick.of(&self.arrivals),
             claim: pick.of(&self.claims),
             snoozed_until: pick.of(&self.snoozes),
+            hold: pick.of(&self.holds),
             superseded_by: pick.of(&self.superseded).then(|| item_id("item-2")),
             impaired: pick.of(&self.impaired).then(|| Impaired { since: zero - days(1), code: "CODE".to_owned() }),
             observed_at: pick.of(&self.observed),

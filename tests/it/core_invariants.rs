@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use relinkd::domain::compose::{Composition, Line, is_addressable, speaks_at, still_wanted};
+use relinkd::domain::compose::{Composition, Line, Silence, is_addressable, speaks_at, still_wanted};
 use relinkd::domain::effect::{Effect, Notice};
 use relinkd::domain::event::{Event, Health, Observation, Topic};
-use relinkd::domain::item::{ExpiryReason, Item, Kind, Login, Token};
+use relinkd::domain::item::{ExpiryReason, Hold, Item, Kind, Login, Token};
 use relinkd::domain::policy::{FLAP, NEW_ACCOUNTS_LAPSE, Policy};
 use relinkd::domain::step::{Outcome, Step};
 use relinkd::domain::transition::transition;
@@ -26,7 +26,7 @@ pub struct Case<'a> {
 
 type Invariant = fn(&Case<'_>) -> bool;
 
-pub const INVARIANTS: [(&str, Invariant); 26] = [
+pub const INVARIANTS: [(&str, Invariant); 31] = [
     ("removed is terminal", removed_is_terminal),
     ("removed holds nothing", removed_holds_nothing),
     ("only the table opens", only_the_table_opens),
@@ -50,6 +50,11 @@ pub const INVARIANTS: [(&str, Invariant); 26] = [
     ("only a matching answer proves", only_a_matching_answer_proves),
     ("hints ask", hints_ask),
     ("the unproven are silent", the_unproven_are_silent),
+    ("the held are silent", the_held_are_silent),
+    ("only an import holds", only_an_import_holds),
+    ("a hold ends by release or by a clean answer", a_hold_ends_by_release_or_a_clean_answer),
+    ("an import asks nothing", an_import_asks_nothing),
+    ("a release lets speak", a_release_lets_speak),
     ("speaks_at is what compose says", speaks_at_is_what_compose_says),
     ("what is composed is wanted", what_is_composed_is_wanted),
     ("a composed rung is behind", a_composed_rung_is_behind),
@@ -94,7 +99,9 @@ fn opened(case: &Case<'_>) -> Vec<(Kind, u32)> {
 }
 
 fn removed_is_terminal(case: &Case<'_>) -> bool {
-    case.before.removed.is_none() || matches!(case.event, Event::Registered { .. }) || case.nothing_happened()
+    case.before.removed.is_none()
+        || matches!(case.event, Event::Registered { .. } | Event::Imported { .. })
+        || case.nothing_happened()
 }
 
 fn removed_holds_nothing(case: &Case<'_>) -> bool {
@@ -105,6 +112,7 @@ fn removed_holds_nothing(case: &Case<'_>) -> bool {
         && item.impaired.is_none()
         && item.superseded_by.is_none()
         && item.snoozed_until.is_none()
+        && item.hold == Hold::No
         && item.consent_expires_at.is_none();
     item.removed.is_none() || nothing
 }
@@ -311,6 +319,70 @@ fn the_unproven_are_silent(case: &Case<'_>) -> bool {
     let item = &case.step.item;
     is_addressable(item)
         || speaks_at(item, case.now, case.policy).is_none() && matches!(case.composition, Composition::Nothing(_))
+}
+
+/// All that could be said about an Item.
+fn every_line(item: &Item) -> Vec<Line> {
+    let line = |episode, topic| Line { item: item.id.clone(), episode, topic };
+    let reminder =
+        |kind| item.open(kind).map(|open| line(open.number, Topic::Reminder { kind, rung: open.rungs_passed }));
+    let word = item.word_owed().map(|(episode, _)| line(episode.number, Topic::WorksAgain));
+    Kind::ALL.into_iter().filter_map(reminder).chain(word).collect()
+}
+
+fn the_held_are_silent(case: &Case<'_>) -> bool {
+    let item = &case.step.item;
+    let owner = user(item.user.as_str());
+    let unsaid = every_line(item).iter().all(|line| !still_wanted(line, item, &owner, case.now, case.policy));
+    let open = Kind::ALL.into_iter().any(|kind| item.open(kind).is_some());
+    let reason = if open && is_addressable(item) { Silence::Held } else { Silence::NothingDue };
+    item.held_since().is_none()
+        || unsaid
+            && speaks_at(item, case.now, case.policy).is_none()
+            && case.composition == Composition::Nothing(reason)
+}
+
+fn only_an_import_holds(case: &Case<'_>) -> bool {
+    let (before, after) = (case.before.held_since(), case.step.item.held_since());
+    let anew = case.before.removed.is_some() || case.before.observed_at.is_none();
+    let imported = matches!(case.event, Event::Imported { .. }) && anew;
+    match (before, after) {
+        (Some(since), Some(still)) => since == still,
+        (None, Some(since)) => imported && since == case.now,
+        (None, None) => !imported,
+        (Some(_), None) => true,
+    }
+}
+
+fn a_hold_ends_by_release_or_a_clean_answer(case: &Case<'_>) -> bool {
+    let (before, item) = (case.before, &case.step.item);
+    let wordless = Kind::ALL.into_iter().all(|kind| item.open(kind).is_none() || case.policy.ladder(kind).is_empty());
+    let said = case.accepted().is_some_and(|answer| !matches!(answer.health, Health::Impaired { .. }));
+    let clean = said && item.token == Token::Proven && wordless;
+    let released = matches!(case.event, Event::LettersReleased);
+    match (before.hold, item.hold) {
+        (Hold::Held { .. }, Hold::Held { .. }) => !clean && !released,
+        (Hold::Held { .. }, Hold::Released { at }) => released && at == case.now,
+        (Hold::Held { .. }, Hold::No) => clean || item.removed.is_some(),
+        (Hold::Released { at }, Hold::Released { at: still }) => at == still,
+        (Hold::Released { .. }, Hold::No) => item.removed.is_some(),
+        (Hold::Released { .. }, Hold::Held { .. }) => before.observed_at.is_none(),
+        (Hold::No, Hold::No | Hold::Held { .. }) => true,
+        (Hold::No, Hold::Released { .. }) => false,
+    }
+}
+
+fn an_import_asks_nothing(case: &Case<'_>) -> bool {
+    !matches!(case.event, Event::Imported { .. } | Event::LettersReleased) || asks(case.step).is_empty()
+}
+
+fn a_release_lets_speak(case: &Case<'_>) -> bool {
+    let released = matches!(case.event, Event::LettersReleased) && case.before.held_since().is_some();
+    let unheld = Item { hold: Hold::No, ..case.before.clone() };
+    // Nothing of a held Item was written, so no rung of it is behind.
+    let unwritten = Kind::ALL.into_iter().all(|kind| unheld.open(kind).is_none_or(|open| open.rungs_passed == 0));
+    let speaks = |item| speaks_at(item, case.now, case.policy);
+    !(released && unwritten) || speaks(&case.step.item) == speaks(&unheld)
 }
 
 fn speaks_at_is_what_compose_says(case: &Case<'_>) -> bool {

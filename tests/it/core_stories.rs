@@ -17,21 +17,21 @@ use super::core_support::{
 };
 
 /// One Item and its user, with a clock: what happens, and which letters come of it.
-struct Story {
-    items: Vec<Item>,
+pub struct Story {
+    pub items: Vec<Item>,
     sent: Vec<Sent>,
-    now: Timestamp,
+    pub now: Timestamp,
 }
 
 /// One letter: when, and what it says about which Item.
-type Told = (SignedDuration, Vec<(String, Topic)>);
+pub type Told = (SignedDuration, Vec<(String, Topic)>);
 
-fn reminder(kind: Kind, rung: u8) -> Topic {
+pub fn reminder(kind: Kind, rung: u8) -> Topic {
     Topic::Reminder { kind, rung }
 }
 
 impl Story {
-    fn of(items: &[&str]) -> Self {
+    pub fn of(items: &[&str]) -> Self {
         Self {
             items: items.iter().map(|id| proven(id, "user-1", start() - days(60))).collect(),
             sent: Vec::new(),
@@ -39,24 +39,24 @@ impl Story {
         }
     }
 
-    fn item(&self) -> &Item {
+    pub fn item(&self) -> &Item {
         &self.items[0]
     }
 
-    fn happens_to(&mut self, index: usize, event: &Event) {
+    pub fn happens_to(&mut self, index: usize, event: &Event) {
         self.items[index] = after(&self.items[index], event, self.now);
     }
 
-    fn happens(&mut self, event: &Event) {
+    pub fn happens(&mut self, event: &Event) {
         self.happens_to(0, event);
     }
 
-    fn answers(&mut self, health: Health) {
+    pub fn answers(&mut self, health: Health) {
         self.happens(&answer(self.item(), self.now, health));
     }
 
     /// Lets time pass and sends what is composed, looking every ten minutes.
-    fn passes(&mut self, time: SignedDuration) -> Vec<Told> {
+    pub fn passes(&mut self, time: SignedDuration) -> Vec<Told> {
         let (end, mut letters) = (self.now + time, Vec::new());
         while self.now < end {
             self.now = end.min(self.now + mins(10));

@@ -4,6 +4,7 @@
 //! It speaks the domain. After each verb the daemon is quiet: nothing is due, nothing is under way. A story ends with
 //! [`World::end`], which fails on leftovers.
 
+pub mod command;
 pub mod mail_server;
 pub mod repair;
 mod store;
@@ -171,6 +172,7 @@ support_email = "help@app.example"
 public_url = "http://127.0.0.1:{public}"
 public_listen = "127.0.0.1:{public}"
 private_listen = "127.0.0.1:{private}"
+control_socket = "{control}"
 [plaid]
 environment = "{environment}"
 base_url = "{plaid_url}"
@@ -196,12 +198,18 @@ scope = "write"
             plaid_url = self.plaid.url(),
             script = self.plaid.link_script_url(),
             store = self.store_path().display(),
+            control = self.control_socket().display(),
             smtp = smtp_url.clone().unwrap_or_else(|| self.mailbox.smtp_url()),
         )
     }
 
     pub fn store_path(&self) -> std::path::PathBuf {
         self.folder.path().join("story.db")
+    }
+
+    /// Where the commands reach the daemon.
+    pub fn control_socket(&self) -> std::path::PathBuf {
+        self.folder.path().join("control.sock")
     }
 }
 

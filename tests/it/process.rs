@@ -44,6 +44,10 @@ impl Site {
         self.folder.path().join("relinkd.toml")
     }
 
+    pub fn control_socket(&self) -> PathBuf {
+        self.folder.path().join("control.sock")
+    }
+
     pub fn store(&self) -> PathBuf {
         self.folder.path().join("relinkd.db")
     }
@@ -153,6 +157,7 @@ support_email = "support@example.com"
 public_url = "https://repair.example.com"
 public_listen = "{public}"
 private_listen = "{private}"
+control_socket = "control.sock"
 [plaid]
 environment = "sandbox"
 base_url = "{plaid_url}"

@@ -2,6 +2,7 @@
 //! the real daemon.
 
 mod bad_disk;
+mod import;
 mod ladders;
 mod links;
 mod outside;

@@ -18,6 +18,7 @@ fn the_example_file_is_valid_and_shows_the_defaults() {
     let folder = example_folder();
     let load = |text: &str| from_text(text, "config.example.toml", std::iter::empty(), folder.path()).expect("valid");
     let without_default = [
+        "control_socket",
         "reply_to",
         "password_file",
         "postal_address",

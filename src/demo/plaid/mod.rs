@@ -4,13 +4,15 @@
 //! reading here. It answers as Plaid documents it: names, error bodies, statuses. It keeps no file, and listens on loopback.
 //!
 //! [`FakePlaid`] is the front door. `truth` is what is so, `endpoints` and `link_token` are the API, `webhooks` what is
-//! said and how, `link` the user's side, `stage` the page to watch and to break things, `faults` what can go wrong.
+//! said and how, `trigger` says anything on demand, `link` is the user's side, `stage` the page to watch and to break
+//! things, `faults` what can go wrong.
 
 mod endpoints;
 mod faults;
 mod link;
 mod link_token;
 mod stage;
+mod trigger;
 mod truth;
 mod webhooks;
 mod words;
@@ -30,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::faults::{Answer, Call, Fault, masked};
 pub use self::link::{Door, Finished, Outcome, View};
+pub use self::trigger::{Trigger, TriggerError, Triggered};
 pub use self::truth::{Account, Act, Bank, CONSENT, Disconnect, Item, NOTICE, NewItem};
 use self::webhooks::Parcel;
 pub use self::webhooks::{Delivery, PLAID_RETRIES, Sent, SignOptions, Signature, Try};

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::faults::{self, Call, Fault};
+use super::trigger::{Trigger, TriggerError};
 use super::truth::{Act, Item, NewItem};
 use super::webhooks::{Delivery, SignOptions};
 use super::world::{State, World};
@@ -35,6 +36,7 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/demo/items", post(post_item))
         .route("/demo/items/{id}/act", post(post_act))
         .route("/demo/webhooks", post(post_webhook))
+        .route("/demo/trigger", post(post_trigger))
         .route("/demo/skip", post(post_skip))
         .route("/demo/key", post(post_key))
         .route("/demo/faults", post(post_fault))
@@ -149,6 +151,28 @@ async fn post_webhook(Shared(world): Shared<Arc<World>>, Json(request): Json<Web
     };
     let sent = plaid.send_webhook(&url, request.body, request.sign).await;
     Json(json!({ "webhook": sent_row(&sent) })).into_response()
+}
+
+async fn post_trigger(Shared(world): Shared<Arc<World>>, Json(trigger): Json<Trigger>) -> Response {
+    match FakePlaid::of(Arc::clone(&world)).trigger(&trigger).await {
+        Ok(triggered) => {
+            let item = triggered.item.map(|item| item_row(&world.lock(), &item));
+            let sent: Vec<Value> = triggered.sent.iter().map(sent_row).collect();
+            Json(json!({ "item": item, "truth": triggered.truth, "webhooks": sent })).into_response()
+        }
+        Err(error) => {
+            let status = match error {
+                TriggerError::UnknownItem => StatusCode::NOT_FOUND,
+                TriggerError::WhichItem | TriggerError::NoSession | TriggerError::NotHere | TriggerError::NoRepair => {
+                    StatusCode::UNPROCESSABLE_ENTITY
+                }
+            };
+            let state = world.lock();
+            let there = state.items.values().filter(|item| !item.removed);
+            let items: Vec<Value> = there.map(|item| item_row(&state, item)).collect();
+            (status, Json(json!({ "error": error, "items": items }))).into_response()
+        }
+    }
 }
 
 /// How much time is to pass: `30m`, `3d`.

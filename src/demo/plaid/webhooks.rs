@@ -55,7 +55,7 @@ pub enum Signature {
 }
 
 /// How a webhook is signed and how often it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SignOptions {
     /// Added to `iat`, in seconds: negative makes it stale.

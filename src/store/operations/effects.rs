@@ -26,6 +26,7 @@ impl Store {
         let operation = move |connection: &Connection| {
             let mut told = Vec::new();
             match &settlement {
+                Settlement::PutOff { until } => outbox::put_off(connection, &claimed, *until)?,
                 Settlement::Retry { at, why } => outbox::give_back(connection, &claimed, *at, why)?,
                 Settlement::Done(events) => {
                     outbox::remove(connection, &claimed)?;
@@ -55,6 +56,7 @@ impl Store {
                 users: first("select min(due_at) from users where due_at is not null")?,
                 effects: first("select min(due_at) from outbox where lease is null")?,
                 letters: first("select min(due_at) from letters where due_at is not null")?,
+                release: first("select min(due_at) from letter_release")?,
             })
         };
         self.threads.read(look).await
@@ -72,12 +74,14 @@ pub struct Agenda {
     pub effects: Option<Timestamp>,
     /// A letter is to be sent.
     pub letters: Option<Timestamp>,
+    /// Letters about imported Items are to be released.
+    pub release: Option<Timestamp>,
 }
 
 impl Agenda {
     /// The earliest of all.
     #[must_use]
     pub fn next(&self) -> Option<Timestamp> {
-        [self.items, self.users, self.effects, self.letters].into_iter().flatten().min()
+        [self.items, self.users, self.effects, self.letters, self.release].into_iter().flatten().min()
     }
 }

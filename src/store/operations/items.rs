@@ -9,6 +9,7 @@ use super::Result;
 use crate::domain::event::Event;
 use crate::domain::ids::{Institution, ItemId, UserId};
 use crate::domain::item::Item;
+use crate::store::items::Registration;
 use crate::store::steps::{JournalRow, Rule, Told};
 use crate::store::views::{ItemFilter, ItemRecord};
 use crate::store::{Store, columns, inbox, items, steps, users, views, writer};
@@ -29,6 +30,23 @@ pub struct NewItem {
     pub institution: Option<Institution>,
     /// The countries of the bank, where they differ from the configured ones.
     pub country_codes: Option<Vec<String>>,
+}
+
+impl NewItem {
+    /// Whether the Item has another token, owner or bank now. Banks are compared by id: the name that Plaid gives may differ
+    /// from the application's, and is no other bank.
+    pub(super) fn differs_from(&self, known: &Item, token: Option<&str>) -> bool {
+        let other_bank = self
+            .institution
+            .as_ref()
+            .is_some_and(|bank| known.institution.as_ref().is_none_or(|known| known.id != bank.id));
+        token != Some(&self.access_token) || known.user != self.user || other_bank
+    }
+
+    /// What of it is kept beside the Item. The token as sealed for its row.
+    pub(super) fn registration<'a>(&'a self, sealed_token: &'a [u8]) -> Registration<'a> {
+        Registration { sealed_token, country_codes: self.country_codes.as_deref() }
+    }
 }
 
 /// What a registration did.
@@ -53,27 +71,22 @@ impl Store {
             let known = items::load(connection, &new.id)?;
             let created = known.as_ref().is_none_or(|item| item.removed.is_some());
             users::ensure(connection, &new.user, rule.now)?;
-            let item = match known {
-                Some(item) => item,
+            let event = Event::Registered { user: new.user.clone(), institution: new.institution.clone() };
+            let sealed = inner.sealer.seal(views::token_place(new.id.as_str()), new.access_token.as_bytes());
+            let registration = new.registration(&sealed);
+            match known {
                 None => {
                     let item = Item::new(new.id.clone(), new.user.clone(), None, rule.now);
-                    items::insert(connection, &item)?;
-                    item
+                    steps::begin(connection, &rule, &item, &event, "api", &registration)?;
                 }
-            };
-            let token = views::access_token(connection, &inner.sealer, &new.id)?;
-            // By its id: the name that Plaid gives may differ from the application's, and is no other bank.
-            let other_bank = new
-                .institution
-                .as_ref()
-                .is_some_and(|bank| item.institution.as_ref().is_none_or(|known| known.id != bank.id));
-            let changed = token.as_deref() != Some(&new.access_token) || item.user != new.user || other_bank;
-            if created || changed {
-                let event = Event::Registered { user: new.user.clone(), institution: new.institution.clone() };
-                steps::take(connection, &rule, &item, &event, "api", &mut Vec::new())?;
+                Some(item) => {
+                    let token = views::access_token(connection, &inner.sealer, &new.id)?;
+                    if created || new.differs_from(&item, token.as_deref()) {
+                        steps::take(connection, &rule, &item, &event, "api", &mut Vec::new())?;
+                    }
+                    items::set_registration(connection, &new.id, &registration)?;
+                }
             }
-            let sealed = inner.sealer.seal(views::token_place(new.id.as_str()), new.access_token.as_bytes());
-            items::set_registration(connection, &new.id, Some(&sealed), new.country_codes.as_deref())?;
             let unparked = if created { inbox::unpark(connection, &new.id)? } else { 0 };
             let record = views::record(connection, &new.id)?.expect("it was written a moment ago");
             Ok(Registered { record, created, unparked })

@@ -2,13 +2,17 @@
 
 mod breaker;
 mod effects;
+mod import;
 mod items;
 mod letters;
 mod links;
+mod releases;
 mod webhooks;
 
 pub use effects::Agenda;
+pub use import::{IMPORT_ROWS_MAX, Imported, Mode};
 pub use items::{NewItem, Registered};
 pub use letters::{Composed, Composer, Written};
+pub use releases::{Candidates, Released};
 
 type Result<T> = std::result::Result<T, super::StoreError>;

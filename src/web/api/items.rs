@@ -16,8 +16,8 @@ use crate::config::CountryCode;
 use crate::domain::event::Event;
 use crate::domain::ids::{Institution, InstitutionId, ItemId};
 use crate::domain::item::{Item, RemovalReason, State as ItemState};
-use crate::engine::Engine;
 use crate::engine::repair::Press;
+use crate::engine::{Caller, Engine};
 use crate::store::{ItemFilter, JournalRow, NewItem};
 use crate::web::repair::claimed_name;
 
@@ -28,11 +28,11 @@ const TOKEN_BYTES_MAX: usize = 1024;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ItemBody {
-    access_token: SecretString,
-    user_id: String,
-    institution_id: Option<String>,
-    institution_name: Option<String>,
-    country_codes: Option<Vec<String>>,
+    pub(super) access_token: SecretString,
+    pub(super) user_id: String,
+    pub(super) institution_id: Option<String>,
+    pub(super) institution_name: Option<String>,
+    pub(super) country_codes: Option<Vec<String>>,
 }
 
 fn item_id(text: &str) -> Result<ItemId, Problem> {
@@ -48,23 +48,28 @@ async fn known(engine: &Engine, id: &str) -> Result<Item, Problem> {
     Ok(record.item)
 }
 
+/// An Item as the application registers it, if it can be used.
+pub(super) fn new_item(id: &str, body: ItemBody) -> Result<NewItem, Problem> {
+    let token = body.access_token.expose_secret();
+    if token.is_empty() || token.len() > TOKEN_BYTES_MAX || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Problem::invalid("access_token is empty, too long or holds a space"));
+    }
+    Ok(NewItem {
+        id: item_id(id)?,
+        user: user_id(&body.user_id)?,
+        access_token: token.to_owned(),
+        institution: institution(body.institution_id, body.institution_name)?,
+        country_codes: body.country_codes.map(country_codes).transpose()?,
+    })
+}
+
 /// Registers an Item, or writes what changed. Its token is proven by asking Plaid before anybody is written to.
 pub(super) async fn register(
     State(engine): State<Engine>,
     Path(id): Path<String>,
     Body(body): Body<ItemBody>,
 ) -> Result<(StatusCode, Json<ItemView>), Problem> {
-    let token = body.access_token.expose_secret();
-    if token.is_empty() || token.len() > TOKEN_BYTES_MAX || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Problem::invalid("access_token is empty, too long or holds a space"));
-    }
-    let new = NewItem {
-        id: item_id(&id)?,
-        user: user_id(&body.user_id)?,
-        access_token: token.to_owned(),
-        institution: institution(body.institution_id, body.institution_name)?,
-        country_codes: body.country_codes.map(country_codes).transpose()?,
-    };
+    let new = new_item(&id, body)?;
     let registered = engine.store.register(new, engine.rule()).await?;
     engine.wake();
     if registered.unparked > 0 {
@@ -154,7 +159,7 @@ pub(super) async fn remove(
     if query.at_plaid
         && let Some(token) = engine.store.access_token(item.id.clone()).await?
     {
-        match engine.plaid.item_remove(&token).await {
+        match engine.call(Caller::Person, None, engine.plaid.item_remove(&token)).await {
             Err(error) if error.code() != Some("ITEM_NOT_FOUND") => {
                 return Err(plaid_failed(&format!("the Item is not removed: {error}")));
             }

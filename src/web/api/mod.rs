@@ -1,12 +1,15 @@
 //! The API of the private listener: register Items and users, look at them, act on them.
 //!
-//! Every request has a key (`Authorization: Bearer KEY`) with a scope: `read` for GET, `write` for everything. PUT answers
+//! Over the network every request has a key (`Authorization: Bearer KEY`) with a scope: `read` for GET, `write` for
+//! everything; over the control socket whoever may open the socket may do everything. PUT answers
 //! 201 or 200 with the resource; lists are `{"data": […], "next_cursor": …}`; times are RFC 3339 in UTC; errors are
 //! [`problem`] documents.
 
+mod import;
 mod items;
 mod lists;
 pub mod problem;
+mod release;
 mod users;
 mod view;
 
@@ -21,14 +24,24 @@ use axum::routing::{get, post, put};
 
 use crate::config::{ApiKey, Scope};
 use crate::engine::Engine;
+pub use import::ROWS_MAX as IMPORT_ROWS_MAX;
 use problem::Problem;
 
 /// The largest body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// The routes, each behind a key.
-pub(super) fn routes(engine: Engine) -> Router<Engine> {
-    Router::new()
+/// Who may use the routes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Whoever has a key.
+    WithKey,
+    /// Everybody who is heard: the socket's mode decides who is.
+    Open,
+}
+
+/// The routes.
+pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
+    let routes = Router::new()
         .route("/v1/items", get(items::list))
         .route("/v1/items/{item_id}", put(items::register).get(items::show).delete(items::remove))
         .route("/v1/items/{item_id}/journal", get(items::journal))
@@ -39,10 +52,16 @@ pub(super) fn routes(engine: Engine) -> Router<Engine> {
         .route("/v1/items/{item_id}/link-token", post(items::link_token))
         .route("/v1/users/{user_id}", put(users::register).get(users::show).delete(users::erase))
         .route("/v1/letters", get(lists::letters))
+        .route("/v1/letters/release", get(release::show).put(release::plan).delete(release::stop))
+        .route("/v1/import/items", post(import::items).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
+        .route("/v1/import/users", post(import::users).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
         .route("/v1/webhooks", get(lists::webhooks))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .route_layer(from_fn_with_state(engine, with_key))
-        .fallback(async || Problem::unknown("address"))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let guarded = match access {
+        Access::WithKey => routes.route_layer(from_fn_with_state(engine, with_key)),
+        Access::Open => routes,
+    };
+    guarded.fallback(async || Problem::unknown("address"))
 }
 
 async fn with_key(State(engine): State<Engine>, request: Request, next: Next) -> Response {

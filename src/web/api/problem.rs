@@ -38,6 +38,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
     }
 
+    /// What is wrong, for an answer that has a place for it.
+    #[must_use]
+    pub fn into_detail(self) -> String {
+        self.detail
+    }
+
     /// There is no such thing.
     #[must_use]
     pub fn unknown(what: &str) -> Self {
@@ -83,7 +89,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 }
 
 /// serde names the wrong value, which may be a token: only the kind of fault and what was expected are told.
-fn without_value(error: &serde_json::Error) -> String {
+pub(super) fn without_value(error: &serde_json::Error) -> String {
     let text = error.to_string();
     if text.starts_with("missing field") || text.starts_with("unknown field") {
         return text;

@@ -16,14 +16,27 @@ use crate::store::NewProfile;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UserBody {
-    email: String,
-    name: Option<String>,
-    locale: Option<String>,
-    time_zone: Option<String>,
+    pub(super) email: String,
+    pub(super) name: Option<String>,
+    pub(super) locale: Option<String>,
+    pub(super) time_zone: Option<String>,
 }
 
 pub(super) fn user_id(text: &str) -> Result<UserId, Problem> {
     UserId::parse(text).map_err(|error| Problem::invalid(format!("user_id {error}")))
+}
+
+/// What the application says about a user, if it can be used.
+pub(super) fn new_profile(id: &str, body: &UserBody) -> Result<NewProfile, Problem> {
+    let locale = body.locale.as_deref().map(Locale::parse).transpose();
+    let zone = body.time_zone.as_deref().map(ZoneName::parse).transpose();
+    Ok(NewProfile {
+        id: user_id(id)?,
+        email: EmailAddress::parse(&body.email).map_err(|error| Problem::invalid(format!("email {error}")))?,
+        name: body.name.as_deref().and_then(PersonName::parse),
+        locale: locale.map_err(|error| Problem::invalid(format!("locale {error}")))?,
+        time_zone: zone.map_err(|error| Problem::invalid(format!("time_zone {error}")))?,
+    })
 }
 
 pub(super) async fn register(
@@ -31,17 +44,8 @@ pub(super) async fn register(
     Path(id): Path<String>,
     Body(body): Body<UserBody>,
 ) -> Result<(StatusCode, Json<UserView>), Problem> {
-    let id = user_id(&id)?;
-    let email = EmailAddress::parse(&body.email).map_err(|error| Problem::invalid(format!("email {error}")))?;
-    let locale = body.locale.as_deref().map(Locale::parse).transpose();
-    let zone = body.time_zone.as_deref().map(ZoneName::parse).transpose();
-    let profile = NewProfile {
-        id: id.clone(),
-        email,
-        name: body.name.as_deref().and_then(PersonName::parse),
-        locale: locale.map_err(|error| Problem::invalid(format!("locale {error}")))?,
-        time_zone: zone.map_err(|error| Problem::invalid(format!("time_zone {error}")))?,
-    };
+    let profile = new_profile(&id, &body)?;
+    let id = profile.id.clone();
     let created = engine.store.put_user(profile, engine.clock.now()).await?;
     engine.wake();
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };

@@ -24,6 +24,8 @@ pub struct ItemView {
     impaired: Option<ImpairedView>,
     superseded_by: Option<String>,
     snoozed_until: Option<Timestamp>,
+    /// Letters about what was found at its import wait for the operator.
+    held_since: Option<Timestamp>,
 }
 
 /// An open condition.
@@ -67,6 +69,7 @@ impl ItemView {
                 .map(|impaired| ImpairedView { since: impaired.since, code: impaired.code.clone() }),
             superseded_by: item.superseded_by.as_ref().map(ToString::to_string),
             snoozed_until: item.snoozed_until,
+            held_since: item.held_since(),
         }
     }
 }

@@ -13,7 +13,8 @@ const BUSY: &str = "
     union all select 'letter ' || letter_id || ' ' || status, coalesce(due_at, 0) from letters
       where status in ('leased', 'data_started') or due_at is not null
     union all select 'item ' || item_id, due_at from items where due_at is not null
-    union all select 'user ' || user_id, due_at from users where due_at is not null";
+    union all select 'user ' || user_id, due_at from users where due_at is not null
+    union all select 'release of letters', due_at from letter_release";
 
 /// What should not be there once a story is over.
 const LEFT: &str = "
@@ -25,7 +26,8 @@ const LEFT: &str = "
 const NEXT: &str = "
     select min(due_at) from (
       select due_at from items union all select due_at from users
-      union all select due_at from outbox union all select due_at from letters)";
+      union all select due_at from outbox union all select due_at from letters
+      union all select due_at from letter_release)";
 
 impl World {
     fn look(&self) -> Connection {

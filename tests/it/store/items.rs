@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 use relinkd::domain::event::{Event, Fault, Health, Mention, Observation, Topic};
 use relinkd::domain::ids::{AccountId, Institution, InstitutionId, ItemId, LetterId, SessionId, UserId};
-use relinkd::domain::item::{Cure, Deadline, ExpiryReason, Item, Kind, Login, RemovalReason};
+use relinkd::domain::item::{Cure, Deadline, ExpiryReason, Hold, Item, Kind, Login, RemovalReason};
 use relinkd::domain::policy::Policy;
 use relinkd::domain::transition::transition;
 use relinkd::engine::apply::rule;
@@ -90,8 +90,11 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => Just(Event::Tick),
         1 => reason.prop_map(|why| Event::Removed { why }),
         1 => Just(Event::Resumed),
+        8 => Just(Event::LettersReleased),
         1 => Just(Event::Superseded { by: item_id("item-newer") }),
         1 => Just(Event::Unsuperseded),
+        6 => any::<bool>()
+            .prop_map(|named| Event::Imported { user: user_id(0), institution: named.then(|| bank(false)) }),
         8 => mention().prop_map(Event::LetterComposed),
         6 => mention().prop_map(Event::LetterSent),
         1 => mention().prop_map(Event::LetterWithheld),
@@ -155,6 +158,8 @@ fn variants(item: &Item) -> Vec<String> {
         ("impaired", item.impaired.is_some()),
         ("superseded", item.superseded_by.is_some()),
         ("snoozed", item.snoozed_until.is_some()),
+        ("held", item.held_since().is_some()),
+        ("released", matches!(item.hold, Hold::Released { .. })),
         ("consent", item.consent_expires_at.is_some()),
         ("letters", item.broken().is_some_and(|episode| episode.letters > 0)),
         ("rungs", item.broken().is_some_and(|episode| episode.rungs_passed > 0)),
@@ -209,7 +214,9 @@ async fn live(store: &Store, id: ItemId, story: &[(i64, Happening)]) -> Result<B
 }
 
 /// Everything that [`variants`] can say of the enums of the domain.
-const ALL: [&str; 32] = [
+const ALL: [&str; 34] = [
+    "held",
+    "released",
     "Unproven",
     "Proven",
     "Foreign",
