@@ -168,7 +168,9 @@ impl Engine {
         if wanted.is_empty() {
             return Ok(withheld("nothing of what it says is so any more, or the user wants no letters"));
         }
+        let is_asked_for = is_asked_for(&wanted);
         match policy.send_window.opens_at(now, &user.time_zone) {
+            _ if is_asked_for => {}
             Some(until) if until > now => {
                 let why = "it is night where the user is".to_owned();
                 return Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }));
@@ -192,7 +194,7 @@ impl Engine {
         let stop_url = self.public(&format!("unsubscribe/{}", self.store.link_token(Purpose::Stop, &letter.link_id)));
         let paper = Letter {
             brand: brand(&self.config),
-            occasion: Occasion::Due,
+            occasion: if is_asked_for(&letter.lines) { Occasion::FreshLink } else { Occasion::Due },
             recipient_name: profile.name.as_ref().map(|name| name.as_str().to_owned()),
             language,
             time_zone: profile.for_letters(self.config.app.time_zone.zone()).time_zone,
@@ -320,13 +322,18 @@ fn withheld(why: &str) -> Ready {
 
 /// What a letter says about an Item, as it is now.
 fn passage(line: &Line, item: &Item, policy: &Policy) -> Option<Passage> {
-    let message = match line.topic {
-        Topic::WorksAgain => Message::WorksAgain,
-        Topic::Reminder { kind: Kind::LoginRequired, rung } if is_last(rung, policy) => Message::LoginRequiredLast,
-        Topic::Reminder { kind: Kind::LoginRequired, .. } => Message::LoginRequired,
-        Topic::Reminder { kind: Kind::NewAccounts, .. } => Message::NewAccounts,
-        Topic::Reminder { kind: Kind::Revoked, .. } => Message::AccessWithdrawn,
-        Topic::Reminder { kind: Kind::PendingExpiration, .. } => {
+    let about = match line.topic {
+        Topic::WorksAgain => None,
+        Topic::Reminder { kind, .. } => Some(kind),
+        Topic::FreshLink => Kind::ALL.into_iter().find(|kind| item.open(*kind).is_some()),
+    };
+    let message = match about {
+        None => Message::WorksAgain,
+        Some(Kind::LoginRequired) if is_last(&line.topic, policy) => Message::LoginRequiredLast,
+        Some(Kind::LoginRequired) => Message::LoginRequired,
+        Some(Kind::NewAccounts) => Message::NewAccounts,
+        Some(Kind::Revoked) => Message::AccessWithdrawn,
+        Some(Kind::PendingExpiration) => {
             let expiry = &item.expiry.as_ref()?.what;
             let on = match expiry.deadline {
                 Deadline::Known(at) => Some(at),
@@ -342,9 +349,17 @@ fn passage(line: &Line, item: &Item, policy: &Policy) -> Option<Passage> {
     Some(Passage { bank: item.institution.as_ref().and_then(|bank| bank.name.clone()), message })
 }
 
+/// Whether somebody asked for the letter on the page of an older one.
+fn is_asked_for(lines: &[Line]) -> bool {
+    lines.iter().any(|line| line.topic == Topic::FreshLink)
+}
+
 /// Whether no rung follows. A ladder of one rung is no ladder: its letter is the first one too.
-fn is_last(rung: u8, policy: &Policy) -> bool {
-    rung > 0 && rung + 1 >= policy.login_required.len()
+fn is_last(topic: &Topic, policy: &Policy) -> bool {
+    match topic {
+        Topic::Reminder { rung, .. } => *rung > 0 && rung + 1 >= policy.login_required.len(),
+        Topic::WorksAgain | Topic::FreshLink => false,
+    }
 }
 
 fn log(letter: &ClaimedLetter, outcome: &LetterOutcome) {
