@@ -191,6 +191,27 @@ mod tests {
     }
 
     #[test]
+    fn no_text_was_left_in_english() {
+        let texts = |language| {
+            let mut texts = BTreeSet::new();
+            let mut open = vec![toml::Value::Table(toml::from_str(file(language)).unwrap())];
+            while let Some(value) = open.pop() {
+                if let Some(text) = value.as_str() {
+                    texts.insert(text.to_owned());
+                } else if let toml::Value::Table(table) = value {
+                    open.extend(table.into_iter().map(|(_, value)| value));
+                }
+            }
+            texts
+        };
+        let english = texts(Language::English);
+        for language in Language::ALL.into_iter().filter(|language| *language != Language::English) {
+            let same: Vec<_> = texts(language).intersection(&english).cloned().collect();
+            assert_eq!(same, [""; 0], "{}", language.tag());
+        }
+    }
+
+    #[test]
     fn only_the_places_that_somebody_fills_are_used() {
         for language in Language::ALL {
             let forms: Vec<&str> = Grammar::of(language).bank(None).map(|(form, _)| form).collect();
