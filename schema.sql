@@ -54,6 +54,8 @@ create table items (
   released_at         integer check (held_since is null or released_at is null), -- and here they were released
   consent_expires_at  integer,
   observed_at         integer,            -- when the question of Plaid's latest answer was asked
+  suspect             integer not null default 0, -- 1 if broken or doubtful: asked about first, and more often
+  checked_at          integer not null default 0, -- when the sweep last took it, or Plaid's latest answer was asked for
   episodes            integer not null,   -- how many there have been
   due_at              integer             -- when the clock alone changes something
 ) strict, without rowid;
@@ -62,6 +64,7 @@ create index items_by_user on items (user_id);
 create index items_by_state on items (state, item_id);
 create index items_by_institution on items (institution_id, item_id) where institution_id is not null;
 create index items_due on items (due_at) where due_at is not null;
+create index items_by_turn on items (suspect, checked_at) where removed_at is null;
 
 -- What is held and would be written about, the longest broken first.
 create index items_held on items (since, user_id)
@@ -145,6 +148,14 @@ create table outbox (
 ) strict, without rowid;
 
 create index outbox_due on outbox (due_at) where lease is null;
+
+-- What is done by the clock alone, for all Items together: when it was done last, and when it is due. A row outlives a
+-- restart, so that what came due meanwhile is done then.
+create table appointments (
+  name      text primary key check (name in ('sweep')),
+  last_at   integer,
+  due_at    integer not null
+) strict, without rowid;
 
 -- Letters. composed -> leased -> data_started -> accepted | deferred | bounced | uncertain; withheld if it was not so any
 -- more; written_down if `only_to` keeps it here.

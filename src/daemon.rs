@@ -44,6 +44,7 @@ impl Daemon {
         let control =
             ControlSocket::bind(&path).with_context(|| format!("[server] control_socket = \"{}\"", path.display()))?;
         let engine = Engine::new(config, store, clock).await?;
+        engine.make_appointments().await.context("the store takes nothing")?;
         let bound = Bound { public, private, control };
         let served = web::serve(&engine, bound).context("the listeners cannot be served")?;
         engine.tasks.spawn(schedule::run(engine.clone()));

@@ -364,6 +364,17 @@ impl Item {
         }
     }
 
+    /// Whether something is broken or doubtful, so that Plaid is asked first and more often: a repair that no webhook tells
+    /// of must not stay unnoticed, and a token that is not proven writes to nobody.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        let unproven = match self.token {
+            Token::Unproven => true,
+            Token::Proven | Token::Foreign | Token::Refused => false,
+        };
+        self.broken().is_some() || self.impaired.is_some() || self.claim.is_some() || unproven
+    }
+
     /// The open login episode.
     #[must_use]
     pub fn broken(&self) -> Option<&Episode<Break>> {

@@ -20,6 +20,7 @@ mod release;
 pub mod repair;
 pub mod schedule;
 pub mod status;
+mod sweep;
 mod traffic;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

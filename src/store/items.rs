@@ -165,7 +165,8 @@ fn save_row(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), 
            removed_at = :removed_at, removed_why = :removed_why, claim_at = :claim_at,
            impaired_since = :impaired_since, impaired_code = :impaired_code, superseded_by = :superseded_by,
            snoozed_until = :snoozed_until, held_since = :held_since, released_at = :released_at,
-           consent_expires_at = :consent_expires_at, observed_at = :observed_at, episodes = :episodes,
+           consent_expires_at = :consent_expires_at, observed_at = :observed_at, suspect = :suspect,
+           checked_at = max(checked_at, coalesce(:observed_at, 0)), episodes = :episodes,
            due_at = :due_at, access_token = case when :removed_at is null then access_token end
          where item_id = :item",
     )?;
@@ -208,6 +209,7 @@ fn bind(statement: &mut Statement<'_>, item: &Item, now: Timestamp) -> Result<()
         ":released_at": released_at,
         ":consent_expires_at": item.consent_expires_at.map(ms),
         ":observed_at": item.observed_at.map(ms),
+        ":suspect": item.is_suspect(),
         ":episodes": i64::from(item.episodes),
         ":due_at": item.due_at(now).map(ms),
     };
@@ -345,10 +347,10 @@ pub(crate) fn insert(
     let mut statement = connection.prepare_cached(
         "insert into items (item_id, user_id, access_token, token, registered_at, institution_id, institution_name,
            country_codes, state, since, removed_at, removed_why, claim_at, impaired_since, impaired_code, superseded_by,
-           snoozed_until, held_since, released_at, consent_expires_at, observed_at, episodes, due_at)
+           snoozed_until, held_since, released_at, consent_expires_at, observed_at, suspect, episodes, due_at)
          values (:item, :user, :access_token, :token, :registered_at, :institution_id, :institution_name,
            :country_codes, :state, :since, :removed_at, :removed_why, :claim_at, :impaired_since, :impaired_code,
-           :superseded_by, :snoozed_until, :held_since, :released_at, :consent_expires_at, :observed_at, :episodes,
+           :superseded_by, :snoozed_until, :held_since, :released_at, :consent_expires_at, :observed_at, :suspect, :episodes,
            :due_at)",
     )?;
     bind(&mut statement, item, now)?;
@@ -361,6 +363,15 @@ pub(crate) fn insert(
         statement.raw_bind_parameter(index, value)?;
     }
     statement.raw_execute()?;
+    Ok(())
+}
+
+/// Notes that Plaid was asked and said nothing new.
+pub(crate) fn confirm(connection: &Connection, item: &Item) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "update items set observed_at = :at, checked_at = max(checked_at, coalesce(:at, 0)) where item_id = :item",
+    )?;
+    statement.execute(named_params! { ":at": item.observed_at.map(ms), ":item": item.id.as_str() })?;
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod outbox;
 mod releases;
 pub mod seal;
 mod steps;
+mod sweep;
 mod users;
 mod verification_keys;
 mod views;
@@ -39,6 +40,7 @@ pub use operations::{
 pub use outbox::{Claimed, Settlement};
 pub use releases::{Pace, Plan, Waiting};
 pub use steps::{Decision, JournalRow, Rule, Told};
+pub use sweep::{Appointment, Floors};
 pub use users::{NewProfile, Profile, Wish};
 pub use verification_keys::StoredKey;
 pub use views::{ItemFilter, ItemRecord};

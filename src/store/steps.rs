@@ -61,6 +61,9 @@ pub struct JournalRow {
     pub effects: serde_json::Value,
 }
 
+/// How the cause of a routine observation ends: the key of its effect.
+const ROUTINE: &str = "/observe";
+
 /// Takes one step with an Item that was loaded in this operation.
 pub(crate) fn take(
     connection: &Connection,
@@ -76,6 +79,9 @@ pub(crate) fn take(
     if nothing && matches!(event, Event::Tick) {
         // A tick that finds nothing due is no step; but its moment is behind us.
         return reschedule(connection, item, rule.now).map(|()| decision.step.item);
+    }
+    if is_confirmation(item, event, step) && cause.ends_with(ROUTINE) {
+        return items::confirm(connection, &step.item).map(|()| step.item.clone());
     }
     if step.item != *item || !step.closed.is_empty() {
         items::save(connection, item, &step.item, &step.closed, rule.now)?;
@@ -125,6 +131,14 @@ fn follow(
         statement.execute(named_params! { ":at": ms(*at), ":user": step.item.user.as_str() })?;
     }
     count_break(connection, before, &step.item, rule.now)
+}
+
+/// Whether Plaid only said again what is known. Of a routine question such an answer leaves no row in the journal, or a
+/// million healthy Items would write a million rows a day; `observed_at` tells of it. What was asked for a letter or for a
+/// person is written down always.
+fn is_confirmation(before: &Item, event: &Event, step: &Step) -> bool {
+    let Event::Observed(_) = event else { return false };
+    step.effects.is_empty() && Item { observed_at: before.observed_at, ..step.item.clone() } == *before
 }
 
 fn reschedule(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), StoreError> {

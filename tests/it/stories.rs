@@ -7,6 +7,7 @@ mod ladders;
 mod links;
 mod outside;
 mod silence;
+mod sweep;
 
 use crate::harness::World;
 use relinkd::demo::plaid::Item;

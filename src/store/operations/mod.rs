@@ -7,6 +7,7 @@ mod items;
 mod letters;
 mod links;
 mod releases;
+mod sweep;
 mod webhooks;
 
 pub use effects::Agenda;
