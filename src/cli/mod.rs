@@ -2,17 +2,25 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 bad usage or configuration. Here the environment is read, and nowhere else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::config::{self, Config, Fault, Faults, Place};
+use crate::engine::post;
+use crate::mail::words::TemplateFault;
+
 pub mod check;
 pub mod demo;
+pub mod letter;
 mod logging;
 pub mod serve;
 pub mod trigger;
+
+/// Where the configuration is if nobody says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/relinkd/relinkd.toml";
 
 /// Exit code of a bad command line or configuration. The one that clap uses too.
 pub const EXIT_USAGE: u8 = 2;
@@ -22,7 +30,7 @@ pub const EXIT_USAGE: u8 = 2;
 #[command(name = "relinkd", version, about, arg_required_else_help = true)]
 pub struct Cli {
     /// The configuration file.
-    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/relinkd/relinkd.toml")]
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// What to do.
     #[command(subcommand)]
@@ -44,6 +52,8 @@ pub enum Command {
     ///
     /// Ends with 0 if nothing failed, 1 if something did, 2 if the configuration is not valid.
     Check(check::Args),
+    /// Looks at letters without sending any, or sends one sample to try the way.
+    Letter(letter::Args),
     /// Has the demo's Plaid send any webhook, signed, to a daemon that trusts it.
     ///
     /// The webhook goes through the daemon's real HTTP path. By default the demo's Plaid also makes the truth agree with what
@@ -63,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&cli.config, &args),
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&cli.config, &args),
+        Command::Letter(args) => letter::run(&cli.config, &args),
         Command::Trigger(args) => trigger::run(&cli.config, &args),
     }
 }
@@ -90,6 +101,24 @@ impl Signals {
 /// The runtime of the commands that need one.
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the system gives threads and timers")
+}
+
+/// The configuration, with the operator's templates tried out.
+fn load(path: &Path) -> Result<Config, Faults> {
+    let config = config::load(path, environment())?;
+    match post::templates(&config) {
+        Ok(_) => Ok(config),
+        Err(faults) => Err(Faults::new(faults.into_iter().map(fault_of).collect())),
+    }
+}
+
+fn fault_of(TemplateFault { file, line, problem }: TemplateFault) -> Fault {
+    let place = match line {
+        Some(line) => Place::Spot { file, line, column: 1 },
+        None => Place::File { file },
+    };
+    let remedy = "Put the template right, or take the file away: the built-in one then serves.".to_owned();
+    Fault { place, key: Some("mail.templates_dir".to_owned()), value: None, problem, remedy, nearest: None }
 }
 
 /// The environment, for [`crate::config::load`]. What is not Unicode is made so: a variable of ours then is a fault
