@@ -36,6 +36,7 @@ create table items (
   user_id             text not null references users,
   access_token        blob,               -- sealed; gone with the Item
   token               text not null check (token in ('unproven', 'proven', 'foreign', 'refused')),
+  created_at          integer not null,   -- when Plaid made it; until Plaid says so, the first registration
   registered_at       integer not null,   -- the present token
   institution_id      text,
   institution_name    text,               -- the bank's word: untrusted text
@@ -69,6 +70,15 @@ create index items_by_turn on items (suspect, checked_at) where removed_at is nu
 -- What is held and would be written about, the longest broken first.
 create index items_held on items (since, user_id)
   where held_since is not null and token = 'proven' and state <> 'healthy' and superseded_by is null;
+
+-- What the accounts of an Item are known by, as of the last time that Plaid was asked for them: HMACs, each after the id of
+-- its key; never a name or a mask. They say whether two Items share an account, and whether a repair led to other ones.
+create table accounts (
+  item_id      text not null references items,
+  fingerprint  blob not null,             -- one for each key that is configured
+  made_from    text not null check (made_from in ('name_mask', 'name', 'persistent')),
+  primary key (item_id, fingerprint)
+) strict, without rowid;
 
 -- Episodes: one condition of one Item from opening to closing.
 create table episodes (

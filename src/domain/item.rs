@@ -20,6 +20,8 @@ pub struct Item {
     pub user: UserId,
     /// The bank, where it is known.
     pub institution: Option<Institution>,
+    /// When it was made, as Plaid says; until Plaid says so, when it was first registered.
+    pub created_at: Timestamp,
     /// When the present access token was registered. Answers to older questions belong to another token.
     pub registered_at: Timestamp,
     /// What is known about that token.
@@ -327,6 +329,7 @@ impl Item {
             id,
             user,
             institution,
+            created_at: now,
             registered_at: now,
             token: Token::Unproven,
             since: now,

@@ -24,5 +24,6 @@ pub mod logo;
 pub mod plain;
 pub mod policy;
 pub mod step;
+pub mod supersede;
 pub mod transition;
 pub mod window;

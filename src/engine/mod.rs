@@ -5,6 +5,7 @@
 //!
 //! Whoever may call: `web` (a webhook came, a button was pressed), `cli` and `demo` (start and stop).
 
+mod accounts;
 pub mod apply;
 mod banks;
 mod call;

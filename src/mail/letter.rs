@@ -35,6 +35,8 @@ pub const PASSAGES_MAX: usize = 12;
 pub const COLOUR: Colour = Colour::new(0x1f, 0x4f, 0xbf);
 /// What a letter lies on at night, in the layout.
 const NIGHT: Colour = Colour::new(0x1c, 0x22, 0x29);
+/// How far a button stands out from it: more than by day, since around it is no white that shines.
+const NIGHT_CONTRAST: f64 = 6.5;
 
 /// One letter to one user.
 #[derive(Clone, Debug)]
@@ -229,7 +231,7 @@ impl Brand {
     #[must_use]
     pub fn button(&self) -> ButtonColours {
         let reads =
-            |colour: Colour| colour.contrast(NIGHT) >= TEXT_CONTRAST && colour.contrast(Colour::DARK) >= TEXT_CONTRAST;
+            |colour: Colour| colour.contrast(NIGHT) >= NIGHT_CONTRAST && colour.contrast(Colour::DARK) >= TEXT_CONTRAST;
         ButtonColours {
             day: self.colour,
             // The configuration lets no other colour in.

@@ -4,6 +4,7 @@
 //! domain that may run twice; a transaction is never handed out, and never held across the network. Secrets are sealed
 //! before they reach a row (`seal`). This folder does not know Plaid, mail or HTTP.
 
+mod accounts;
 mod columns;
 mod error;
 mod inbox;
@@ -16,6 +17,7 @@ mod operations;
 mod outbox;
 mod releases;
 pub mod seal;
+mod siblings;
 mod steps;
 mod sweep;
 mod users;
@@ -29,13 +31,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use accounts::Account;
 pub use error::{OpenError, StoreError};
 pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict};
 pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView, Outgoing};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{
-    Agenda, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, Registered, Released, Written,
+    Agenda, Asked, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, Registered, Released,
+    Written,
 };
 pub use outbox::{Claimed, Settlement};
 pub use releases::{Pace, Plan, Waiting};

@@ -124,6 +124,16 @@ impl Sealer {
         self.keys.iter().map(move |key| Self::lookup_with(key, purpose, secret))
     }
 
+    /// The same under every key, each after the id of its key: equal ones were made of the same secret.
+    pub fn fingerprints(&self, purpose: &str, secret: &str) -> impl Iterator<Item = Vec<u8>> {
+        self.keys.iter().map(move |key| [&key.id[..], &Self::lookup_with(key, purpose, secret)].concat())
+    }
+
+    /// The ids of the keys, the one that seals first.
+    pub fn key_ids(&self) -> impl Iterator<Item = &[u8]> {
+        self.keys.iter().map(|key| &key.id[..])
+    }
+
     fn lookup_with(key: &DerivedKeys, purpose: &str, secret: &str) -> Vec<u8> {
         hmac::sign(&key.lookup, format!("{purpose}/{secret}").as_bytes()).as_ref().to_vec()
     }

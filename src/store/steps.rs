@@ -7,15 +7,19 @@ use serde::Serialize;
 use super::columns::{Record, json, ms};
 use super::error::StoreError;
 use super::items::{self, Registration};
-use super::outbox;
+use super::{accounts, outbox, siblings};
 use crate::domain::effect::{Effect, Notice};
 use crate::domain::event::Event;
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Item, Kind, State};
 use crate::domain::step::Step;
+use crate::domain::supersede::{Sibling, is_touched};
 
 /// What follows from an event for an Item.
 pub type Decide = dyn Fn(&Item, &Event) -> Decision + Send + Sync;
+
+/// What has to happen to a user's Items, so that each is superseded by what supersedes it now.
+pub type Siblings = dyn Fn(&[Sibling]) -> Vec<(ItemId, Event)> + Send + Sync;
 
 /// The rule for Items as of one moment. It is pure: an operation may run it twice.
 pub struct Rule {
@@ -23,6 +27,8 @@ pub struct Rule {
     pub now: Timestamp,
     /// What follows from an event.
     pub decide: Box<Decide>,
+    /// What follows from a step for the other Items of the user.
+    pub siblings: Box<Siblings>,
 }
 
 /// What follows from an event, and when the user may have to hear of it.
@@ -64,8 +70,28 @@ pub struct JournalRow {
 /// How the cause of a routine observation ends: the key of its effect.
 const ROUTINE: &str = "/observe";
 
-/// Takes one step with an Item that was loaded in this operation.
+/// Takes one step with an Item that was loaded in this operation, and those that follow from it for the user's other Items.
 pub(crate) fn take(
+    connection: &Connection,
+    rule: &Rule,
+    item: &Item,
+    event: &Event,
+    cause: &str,
+    told: &mut Vec<Told>,
+) -> Result<Item, StoreError> {
+    let after = take_alone(connection, rule, item, event, cause, told)?;
+    if !is_touched(item, &after) {
+        return Ok(after);
+    }
+    if after.removed.is_some() {
+        accounts::forget(connection, &after.id)?;
+    }
+    let user = after.user.clone();
+    siblings::settle(connection, rule, &[&item.user, &user].into(), after, told)
+}
+
+/// Takes one step with one Item.
+pub(super) fn take_alone(
     connection: &Connection,
     rule: &Rule,
     item: &Item,

@@ -1,5 +1,6 @@
 //! The store's operations on real files.
 
+mod breaker;
 mod import;
 mod inbox;
 mod items;

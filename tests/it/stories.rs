@@ -1,6 +1,7 @@
 //! Stories: what happens to people, from the break to the last letter. Each is one promise of the design, played out with
 //! the real daemon.
 
+mod accounts;
 mod bad_disk;
 mod import;
 mod ladders;

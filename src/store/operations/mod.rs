@@ -1,5 +1,6 @@
 //! The operations that the rest of relinkd asks for, one file a subject. Each is atomic: whole, or not at all.
 
+mod accounts;
 mod breaker;
 mod effects;
 mod import;
@@ -10,6 +11,7 @@ mod releases;
 mod sweep;
 mod webhooks;
 
+pub use accounts::Asked;
 pub use effects::Agenda;
 pub use import::{IMPORT_ROWS_MAX, Imported, Mode};
 pub use items::{NewItem, Registered};
