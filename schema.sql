@@ -5,10 +5,21 @@
 -- "sealed" hold the id of a key, a nonce and an AES-256-GCM ciphertext that is bound to its table, column and row: moved
 -- elsewhere, it does not open.
 
--- What is true of the store itself. The row `canary` is sealed, so that a wrong `data_key` fails at start.
+-- What is true of the store itself: `sealing_anew` is how far it is sealed with a new key, `probe` when the last write
+-- was tried.
 create table meta (
   name   text primary key,
   value  blob not null
+) strict, without rowid;
+
+-- The keys that something here is or was sealed with, one row a `data_key`.
+create table data_keys (
+  key_id      blob primary key,           -- what its values begin with
+  canary      blob not null,              -- sealed with it, so that a wrong key fails at start
+  since       integer not null,           -- when it began to seal
+  until       integer,                    -- when another began; nothing for the one that seals
+  emptied_at  integer,                    -- when nothing was sealed with it any more: from then on it can be removed
+  heritage    blob                        -- sealed with the present key: what its links are known by
 ) strict, without rowid;
 
 -- End users. A user may be known before (by an Item) or after an address was given.
@@ -55,6 +66,8 @@ create table items (
   released_at         integer check (held_since is null or released_at is null), -- and here they were released
   consent_expires_at  integer,
   observed_at         integer,            -- when the question of Plaid's latest answer was asked
+  webhooks_go         text check (webhooks_go in ('here', 'elsewhere', 'nowhere')), -- where Plaid sends them, as it last said
+  missed_webhook_at   integer,            -- when Plaid sent the latest webhook that is known never to have come
   suspect             integer not null default 0, -- 1 if broken or doubtful: asked about first, and more often
   checked_at          integer not null default 0, -- when the sweep last took it, or Plaid's latest answer was asked for
   episodes            integer not null,   -- how many there have been
@@ -65,6 +78,7 @@ create index items_by_user on items (user_id);
 create index items_by_state on items (state, item_id);
 create index items_by_institution on items (institution_id, item_id) where institution_id is not null;
 create index items_due on items (due_at) where due_at is not null;
+create index items_astray on items (item_id) where webhooks_go in ('elsewhere', 'nowhere') and removed_at is null;
 create index items_by_turn on items (suspect, checked_at) where removed_at is null;
 
 -- What is held and would be written about, the longest broken first.
@@ -75,7 +89,7 @@ create index items_held on items (since, user_id)
 -- its key; never a name or a mask. They say whether two Items share an account, and whether a repair led to other ones.
 create table accounts (
   item_id      text not null references items,
-  fingerprint  blob not null,             -- one for each key that is configured
+  fingerprint  blob not null,             -- one for each key that is known
   made_from    text not null check (made_from in ('name_mask', 'name', 'persistent')),
   primary key (item_id, fingerprint)
 ) strict, without rowid;
@@ -145,6 +159,7 @@ create table inbox (
 create index inbox_new on inbox (id) where status = 'new';
 create index inbox_parked on inbox (item_id, id) where status = 'parked';
 create index inbox_signed on inbox (signed_at);
+create index inbox_by_item on inbox (item_id, signed_at);
 
 -- What is to be done outside a step. The key makes writing one twice nothing.
 create table outbox (

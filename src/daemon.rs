@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use crate::config::Config;
 use crate::engine::clock::Clock;
-use crate::engine::{Engine, schedule};
+use crate::engine::{Engine, schedule, upkeep};
 use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::{self, Bound, ControlSocket, Served};
@@ -49,6 +49,7 @@ impl Daemon {
         let bound = Bound { public, private, control };
         let served = web::serve(&engine, bound).context("the listeners cannot be served")?;
         engine.tasks.spawn(schedule::run(engine.clone()));
+        engine.tasks.spawn(upkeep::seal_anew(engine.clone()));
         Ok(Self { engine, served })
     }
 

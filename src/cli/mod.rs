@@ -13,15 +13,17 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Config, Fault, Faults, Place};
-use crate::engine::post;
+use crate::engine::paper;
 use crate::mail::words::TemplateFault;
 
 pub mod check;
 pub mod client;
+pub mod completions;
 pub mod demo;
 pub mod items;
 pub mod letter;
 mod logging;
+pub mod man;
 pub mod print;
 pub mod serve;
 pub mod table;
@@ -70,6 +72,10 @@ pub enum Command {
     Users(users::Args),
     /// Looks at letters without sending any, or sends one sample to try the way.
     Letter(letter::Args),
+    /// Prints what a shell needs to complete these commands.
+    Completions(completions::Args),
+    /// Prints the manual page, or writes those of all commands into a folder.
+    Man(man::Args),
     /// Has the demo's Plaid send any webhook, signed, to a daemon that trusts it.
     ///
     /// The webhook goes through the daemon's real HTTP path. By default the demo's Plaid also makes the truth agree with what
@@ -92,6 +98,8 @@ pub fn main() -> ExitCode {
         Command::Items(args) => items::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
         Command::Letter(args) => letter::run(&cli.config, &args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Trigger(args) => trigger::run(&cli.config, &args),
     }
 }
@@ -124,7 +132,7 @@ fn runtime() -> tokio::runtime::Runtime {
 /// The configuration, with the operator's templates tried out.
 fn load(path: &Path) -> Result<Config, Faults> {
     let config = config::load(path, environment())?;
-    match post::templates(&config) {
+    match paper::templates(&config) {
         Ok(_) => Ok(config),
         Err(faults) => Err(Faults::new(faults.into_iter().map(fault_of).collect())),
     }

@@ -13,16 +13,19 @@ pub mod clock;
 mod compose;
 mod dispatch;
 mod fresh_link;
+mod gap;
 mod ingest;
 pub mod keys;
 mod observe;
-pub mod post;
+pub mod paper;
+mod post;
 mod release;
 pub mod repair;
 pub mod schedule;
 pub mod status;
 mod sweep;
 mod traffic;
+pub mod upkeep;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -123,7 +126,7 @@ impl Engine {
         let traffic = Traffic::new(config.plaid.calls_per_minute);
         Ok(Self(Arc::new(Parts {
             banks: banks::Banks::default(),
-            templates: post::templates(&config).map_err(BuildError::Templates)?,
+            templates: paper::templates(&config).map_err(BuildError::Templates)?,
             mail_server,
             plaid,
             keys,

@@ -2,8 +2,8 @@
 //!
 //! Two Items share an account if they share a fingerprint; after a repair the fingerprints say whether it is the same login.
 //! They are HMACs, and a name cannot be read out of one: so none can be made anew when the data key changes. Each account has
-//! one under every configured key, and what was written under a key that is gone is met by nothing, until Plaid is asked
-//! again.
+//! one under every known key, those included of which only the heritage is left. What was written under a key that is
+//! forgotten is met by nothing, until Plaid is asked again.
 
 use std::collections::BTreeSet;
 
@@ -79,8 +79,8 @@ impl Fingerprints {
         };
         let now: BTreeSet<Fingerprint> =
             self.0.iter().filter(|(made, _)| *made != Made::Persistent).map(|(_, print)| print.clone()).collect();
-        let key = sealer.key_ids().find(|key| before.iter().any(|print| print.0.starts_with(key)))?;
-        let (before, now) = (of_key(before, key), of_key(&now, key));
+        let key = sealer.fingerprint_keys().find(|key| before.iter().any(|print| print.0.starts_with(key.bytes())))?;
+        let (before, now) = (of_key(before, key.bytes()), of_key(&now, key.bytes()));
         let count = |of: &BTreeSet<Fingerprint>, without: &BTreeSet<Fingerprint>| {
             u32::try_from(of.difference(without).count()).unwrap_or(u32::MAX)
         };

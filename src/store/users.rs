@@ -110,6 +110,22 @@ pub(crate) fn put(
     Ok(known.is_none_or(|known| known.email.is_none()))
 }
 
+/// Seals a user's contact anew, and has the user found by the present key.
+pub(crate) fn seal_anew(connection: &Connection, sealer: &Sealer, row: &str, contact: &[u8]) -> Result<(), StoreError> {
+    let plain = sealer.open(place(row), contact)?;
+    let wrong = |problem: String| StoreError::Row { table: "users", row: row.to_owned(), column: "contact", problem };
+    let known: Contact = serde_json::from_slice(&plain).map_err(|_| wrong("is no contact".to_owned()))?;
+    let email = EmailAddress::parse(&known.email).map_err(|error| wrong(error.to_string()))?;
+    let mut statement =
+        connection.prepare_cached("update users set contact = :contact, address_hmac = :hmac where user_id = :user")?;
+    statement.execute(named_params! {
+        ":contact": sealer.seal(place(row), &plain),
+        ":hmac": sealer.lookup(ADDRESS, &email.for_lookup()),
+        ":user": row,
+    })?;
+    Ok(())
+}
+
 /// A user as registered; nothing if unknown or erased.
 pub(crate) fn get(connection: &Connection, sealer: &Sealer, id: &UserId) -> Result<Option<Profile>, StoreError> {
     let mut statement = connection.prepare_cached("select * from users where user_id = ?1 and erased_at is null")?;

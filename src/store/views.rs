@@ -18,6 +18,8 @@ pub struct ItemFilter {
     pub user: Option<UserId>,
     /// Only at this bank.
     pub institution: Option<InstitutionId>,
+    /// Only those of which Plaid sends the webhooks elsewhere, or nowhere.
+    pub astray: bool,
 }
 
 /// An Item, and what was registered with it.
@@ -63,6 +65,19 @@ pub(crate) fn access_token(
     sealed.map(|sealed| sealer.open_text(token_place(id.as_str()), &sealed)).transpose()
 }
 
+/// Seals an access token anew.
+pub(crate) fn seal_token_anew(
+    connection: &Connection,
+    sealer: &Sealer,
+    row: &str,
+    access_token: &[u8],
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached("update items set access_token = :token where item_id = :item")?;
+    let anew = sealer.seal(token_place(row), &sealer.open(token_place(row), access_token)?);
+    statement.execute(named_params! { ":token": anew, ":item": row })?;
+    Ok(())
+}
+
 /// A page of a list, in the order of ids, after a given one. Removed Items are listed only by their state.
 pub(crate) fn list(
     connection: &Connection,
@@ -77,6 +92,9 @@ pub(crate) fn list(
     });
     conditions.push(if filter.user.is_some() { "user_id = :user" } else { ":user is null" });
     conditions.push(if filter.institution.is_some() { "institution_id = :bank" } else { ":bank is null" });
+    if filter.astray {
+        conditions.push("webhooks_go in ('elsewhere', 'nowhere') and removed_at is null");
+    }
     let sql = format!("select item_id from items where {} order by item_id limit :limit", conditions.join(" and "));
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(named_params! {

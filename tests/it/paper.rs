@@ -96,7 +96,8 @@ fn filter(mbox: &[u8]) -> BTreeMap<usize, (f64, String)> {
     for line in said.lines() {
         status = line.strip_prefix("X-Spam-Status: ").unwrap_or(status);
         if let Some(id) = line.strip_prefix("Message-ID: <00000000-0000-0000-0000-") {
-            let number = id.split('@').next().and_then(|hex| usize::from_str_radix(hex, 16).ok()).expect("an id of ours");
+            let number =
+                id.split('@').next().and_then(|hex| usize::from_str_radix(hex, 16).ok()).expect("an id of ours");
             found.insert(number - 1, (score(status).expect("a score"), status.to_owned()));
         }
     }
@@ -117,7 +118,8 @@ fn no_letter_looks_like_spam() {
     // Those that are on by default whole, of the others the three that say most.
     let said_most = ["login_required", "consent_ends", "several"];
     letters.retain(|(name, letter)| {
-        Language::BY_DEFAULT.contains(&letter.language) || said_most.iter().any(|kind| name.starts_with(&format!("{kind}.")))
+        Language::BY_DEFAULT.contains(&letter.language)
+            || said_most.iter().any(|kind| name.starts_with(&format!("{kind}.")))
     });
     let scores = filter(&mbox(&letters));
     assert_eq!(scores.len(), letters.len(), "the filter looked at each letter");

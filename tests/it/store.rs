@@ -4,6 +4,7 @@ mod breaker;
 mod import;
 mod inbox;
 mod items;
+mod keys;
 mod letters;
 mod opening;
 mod outbox;

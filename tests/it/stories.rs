@@ -3,9 +3,12 @@
 
 mod accounts;
 mod bad_disk;
+mod banks;
+mod gaps;
 mod import;
 mod ladders;
 mod links;
+mod lost_key;
 mod outside;
 mod silence;
 mod sweep;

@@ -14,7 +14,7 @@ use super::{Theme, kind, language};
 use crate::cli::{DEFAULT_CONFIG, EXIT_USAGE, environment};
 use crate::config::{self, Config};
 use crate::domain::language::Language;
-use crate::engine::post;
+use crate::engine::paper;
 use crate::mail::letter::{Brand, Rendered, Templates};
 use crate::mail::message::LOGO_ID;
 use crate::mail::{lint, sample};
@@ -96,7 +96,7 @@ fn read(path: &Path, args: &Args) -> Result<Paper, String> {
     let known: Vec<Language> = on.iter().chain(languages.iter().filter(|one| !on.contains(one))).copied().collect();
     let templates = Templates::load(&known, folder)
         .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-    let brand = config.as_ref().map_or_else(sample::brand, |config: &Config| post::brand(config));
+    let brand = config.as_ref().map_or_else(sample::brand, |config: &Config| paper::brand(config));
     Ok(Paper { brand, languages, templates })
 }
 

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::domain::contact::EmailAddress;
 use crate::domain::language::Language;
 use crate::engine::clock::Clock;
-use crate::engine::{mail_server, post};
+use crate::engine::{mail_server, paper};
 use crate::mail::message::{Addressing, build};
 use crate::mail::sample;
 use crate::mail::smtp::{self, Deferral, Limits, Outcome, Stage};
@@ -69,8 +69,8 @@ pub fn run(config: &Path, args: &Args) -> ExitCode {
 /// Sends the letter and answers what the server said, or which part of the way failed and how.
 async fn send(config: &Config, args: &Args, language: Language) -> Result<String, String> {
     let (mail, clock) = (&config.mail, Clock::system());
-    let templates = post::templates(config).map_err(|_| "the templates, which have changed".to_owned())?;
-    let letter = sample::letter(args.kind, post::brand(config), language).ok_or("the kind of letter")?;
+    let templates = paper::templates(config).map_err(|_| "the templates, which have changed".to_owned())?;
+    let letter = sample::letter(args.kind, paper::brand(config), language).ok_or("the kind of letter")?;
     let rendered = letter.render(&templates).map_err(|error| format!("the letter: {error}"))?;
     let addressing = Addressing {
         letter: clock.new_letter(),

@@ -5,6 +5,7 @@ mod breaker;
 mod effects;
 mod import;
 mod items;
+mod keys;
 mod letters;
 mod links;
 mod releases;
@@ -15,6 +16,7 @@ pub use accounts::Asked;
 pub use effects::Agenda;
 pub use import::{IMPORT_ROWS_MAX, Imported, Mode};
 pub use items::{NewItem, Registered};
+pub use keys::SealingAnew;
 pub use letters::{Composed, Composer, Written};
 pub use releases::{Candidates, Released};
 
