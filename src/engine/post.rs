@@ -14,6 +14,8 @@ use super::Engine;
 use super::apply::tell;
 use super::banks::Door;
 use super::dispatch::Observed;
+use super::paper;
+use super::told::{alarm, log};
 use super::traffic::Caller;
 use crate::config::{self, Config, Security};
 use crate::domain::compose::{Line, still_wanted};
@@ -21,12 +23,13 @@ use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Event, Topic};
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Deadline, ExpiryReason, Item, Kind};
-use crate::mail::language::Language;
-use crate::mail::letter::{Brand, Letter, Message, Passage, Rendered};
+use crate::domain::language::Language;
+use crate::domain::policy::Policy;
+use crate::mail::letter::{Letter, Message, Occasion, Passage, Rendered};
 use crate::mail::message::{Addressing, build};
 use crate::mail::report::return_path;
 use crate::mail::smtp::{self, Deferral, Later, Never, Outcome};
-use crate::store::{Begun, ClaimedLetter, Departure, LetterOutcome, Pause, PauseReason, Profile, Purpose, StoreError};
+use crate::store::{Begun, ClaimedLetter, Departure, LetterOutcome, Profile, Purpose, StoreError};
 
 /// How many connections the mail server sees at once.
 pub(super) const CONNECTIONS_MAX: usize = 16;
@@ -204,7 +207,7 @@ impl Engine {
         if wanted.is_empty() {
             return Ok(withheld("nothing of what it says is so any more, or the user wants no letters"));
         }
-        let is_asked_for = wanted.iter().any(|line| line.topic == Topic::FreshLink);
+        let is_asked_for = is_asked_for(&wanted);
         match policy.send_window.opens_at(now, &user.time_zone) {
             _ if is_asked_for => {}
             Some(until) if until > now => {
@@ -232,15 +235,16 @@ impl Engine {
     }
 
     fn render(&self, letter: ClaimedLetter, profile: Profile, items: &HashMap<ItemId, Item>) -> Ready {
-        let locale = profile.locale.as_ref().unwrap_or(&self.config.app.locale);
-        let language = Language::for_locale(locale.as_str());
+        let language = self.config.language(profile.locale.as_ref());
+        let policy = &self.config.reminders;
         let stop_url = self.public(&format!("unsubscribe/{}", self.store.link_token(Purpose::Stop, &letter.link_id)));
         let paper = Letter {
-            brand: self.brand(),
+            brand: paper::brand(&self.config),
+            occasion: if is_asked_for(&letter.lines) { Occasion::FreshLink } else { Occasion::Due },
             recipient_name: profile.name.as_ref().map(|name| name.as_str().to_owned()),
             language,
             time_zone: profile.for_letters(self.config.app.time_zone.zone()).time_zone,
-            passages: letter.lines.iter().filter_map(|line| passage(line, items.get(&line.item)?)).collect(),
+            passages: letter.lines.iter().filter_map(|line| passage(line, items.get(&line.item)?, policy)).collect(),
             repair_url: self.repair_url(&letter.link_id),
             stop_url: stop_url.clone(),
         };
@@ -269,6 +273,7 @@ impl Engine {
             to_address: email.as_str(),
             language: post.language,
             stop_url: &post.stop_url,
+            logo: mail.logo.as_ref(),
         };
         let message = match build(&post.rendered, &addressing) {
             Ok(message) => message,
@@ -416,16 +421,6 @@ impl Engine {
         self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
     }
 
-    fn brand(&self) -> Brand {
-        let app = &self.config.app;
-        Brand {
-            name: app.name.clone(),
-            url: app.url.to_string(),
-            support_email: app.support_email.as_str().to_owned(),
-            postal_address: self.config.mail.postal_address.clone(),
-        }
-    }
-
     /// An address below the public one.
     pub(super) fn public(&self, path: &str) -> String {
         format!("{}/{path}", self.config.server.public_url.as_str().trim_end_matches('/'))
@@ -444,28 +439,12 @@ impl Engine {
     }
 }
 
-/// Tells the operator, in the log, that all letters wait.
-pub(super) fn alarm(pause: &Pause) {
-    let (since, note) = (pause.since, &pause.note);
-    match pause.why {
-        PauseReason::Bounces => tracing::error!(
-            %since,
-            "all letters wait: {note}. Find out why, then say `relinkd pause end` (with --lift if the addresses are good)"
-        ),
-        PauseReason::Sender => tracing::error!(
-            %since,
-            "all letters wait: the mail server says that the sender is at fault: {note}. One letter tries again from time to \
-             time; once it is put right, `relinkd pause end` sends all at once"
-        ),
-    }
-}
-
 fn withheld(why: &str) -> Ready {
     Ready::Settle(LetterOutcome::Withheld { why: why.to_owned() })
 }
 
 /// What a letter says about an Item, as it is now.
-fn passage(line: &Line, item: &Item) -> Option<Passage> {
+fn passage(line: &Line, item: &Item, policy: &Policy) -> Option<Passage> {
     let about = match line.topic {
         Topic::WorksAgain => None,
         Topic::Reminder { kind, .. } => Some(kind),
@@ -473,6 +452,7 @@ fn passage(line: &Line, item: &Item) -> Option<Passage> {
     };
     let message = match about {
         None => Message::WorksAgain,
+        Some(Kind::LoginRequired) if is_last(&line.topic, policy) => Message::LoginRequiredLast,
         Some(Kind::LoginRequired) => Message::LoginRequired,
         Some(Kind::NewAccounts) => Message::NewAccounts,
         Some(Kind::Revoked) => Message::AccessWithdrawn,
@@ -492,21 +472,15 @@ fn passage(line: &Line, item: &Item) -> Option<Passage> {
     Some(Passage { bank: item.institution.as_ref().and_then(|bank| bank.name.clone()), message })
 }
 
-fn log(letter: &ClaimedLetter, outcome: &LetterOutcome) {
-    let id = letter.id;
-    match outcome {
-        LetterOutcome::Accepted { .. } => tracing::info!(letter = %id, "letter {id} left"),
-        LetterOutcome::WrittenDown => {
-            tracing::info!(letter = %id, "letter {id} is written down, not sent: [mail] only_to")
-        }
-        LetterOutcome::Deferred { until, why, .. } => {
-            tracing::warn!(letter = %id, %until, "letter {id} waits until {until}: {why}")
-        }
-        LetterOutcome::SenderAtFault { until, why } => {
-            tracing::warn!(letter = %id, %until, "letter {id} waits, the sender is at fault: {why}")
-        }
-        LetterOutcome::Bounced { why, .. } => tracing::warn!(letter = %id, "letter {id} cannot be delivered: {why}"),
-        LetterOutcome::Uncertain { why, .. } => tracing::warn!(letter = %id, "letter {id}: {why}"),
-        LetterOutcome::Withheld { why } => tracing::info!(letter = %id, "letter {id} is withheld: {why}"),
+/// Whether somebody asked for the letter on the page of an older one.
+fn is_asked_for(lines: &[Line]) -> bool {
+    lines.iter().any(|line| line.topic == Topic::FreshLink)
+}
+
+/// Whether no rung follows. A ladder of one rung is no ladder: its letter is the first one too.
+fn is_last(topic: &Topic, policy: &Policy) -> bool {
+    match topic {
+        Topic::Reminder { rung, .. } => *rung > 0 && rung + 1 >= policy.login_required.len(),
+        Topic::WorksAgain | Topic::FreshLink => false,
     }
 }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::Engine;
 use super::apply::tell;
-use super::post::alarm;
+use super::told::alarm;
 use crate::domain::ids::LetterId;
 use crate::mail::events::{MailEvent, Service};
 use crate::mail::reply::Never;

@@ -39,14 +39,16 @@ use jiff::{SignedDuration, Timestamp};
 pub use accounts::Account;
 pub use data_keys::DataKeyView;
 pub use error::{OpenError, StoreError};
-pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict};
-pub use letter_views::{LetterView, LineView, Outgoing};
+pub use inbox::{
+    Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict, WebhookFilter,
+};
+pub use letter_views::{LetterFilter, LetterView, LineView, Outgoing};
 pub use letters::{Begun, ClaimedLetter, LetterOutcome};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{
     Agenda, Asked, Back, Candidates, Composed, Composer, Departure, IMPORT_ROWS_MAX, Imported, MailReport, Mode,
-    NewItem, Registered, Released, Reported, SealingAnew, Settled, Whose, Written,
+    NewItem, Outlook, Registered, Released, Reported, SealingAnew, Settled, Whose, Written,
 };
 pub use outbox::{Claimed, Settlement};
 pub use pauses::{Pause, PauseReason};

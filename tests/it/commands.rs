@@ -1,6 +1,8 @@
 //! The commands of the real binary against a real daemon: what a person at two in the morning would type.
 
 mod items;
+mod letters;
 mod reach;
 mod suppressions;
 mod users;
+mod webhooks;

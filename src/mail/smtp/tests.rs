@@ -14,7 +14,7 @@ use self::certificate::{server_config, trust};
 use self::peer::{Act, Heard, Peer};
 use super::*;
 use crate::domain::ids::LetterId;
-use crate::mail::language::Language;
+use crate::domain::language::Language;
 use crate::mail::letter::Rendered;
 use crate::mail::message::{Addressing, build};
 use crate::mail::reply::About;
@@ -287,6 +287,7 @@ async fn a_body_injects_nothing_on_the_wire() {
         from_name: "Acorn Budget",
         from_address: "hello@acorn.example",
         return_path: None,
+        logo: None,
         reply_to: None,
         to_name: None,
         to_address: "user-1@example.com",

@@ -18,7 +18,7 @@ pub use effects::Agenda;
 pub use import::{IMPORT_ROWS_MAX, Imported, Mode};
 pub use items::{NewItem, Registered};
 pub use keys::SealingAnew;
-pub use letters::{Composed, Composer, Departure, Settled, Written};
+pub use letters::{Composed, Composer, Departure, Outlook, Settled, Written};
 pub use releases::{Candidates, Released};
 pub use returned::{Back, MailReport, Reported, Whose};
 
