@@ -16,6 +16,7 @@ pub mod check;
 pub mod client;
 pub mod demo;
 pub mod items;
+pub mod keys;
 mod logging;
 pub mod print;
 pub mod serve;
@@ -58,6 +59,8 @@ pub enum Command {
     Check(check::Args),
     /// Lists Items, shows one, and acts on it.
     Items(items::Args),
+    /// Says which data key still seals what, and makes new keys.
+    Keys(keys::Args),
     /// Lists users, shows one, and notes what they wish.
     Users(users::Args),
     /// Has the demo's Plaid send any webhook, signed, to a daemon that trusts it.
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&cli.config, &args),
         Command::Items(args) => items::run(&cli.config, &args),
+        Command::Keys(args) => keys::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
         Command::Trigger(args) => trigger::run(&cli.config, &args),
     }

@@ -8,6 +8,7 @@ mod keys;
 mod letters;
 mod opening;
 mod outbox;
+mod purge;
 mod secrets;
 
 use std::path::PathBuf;
