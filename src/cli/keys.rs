@@ -1,6 +1,5 @@
 //! `relinkd keys`: which data key still seals what, and new keys.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -125,7 +124,7 @@ fn generated(generate: &Generate, key: &[u8; KEY_BYTES], print: &mut Print) -> R
     if generate.data {
         let key = STANDARD.encode(key);
         print.line(&if print.is_json() { json!({ "data_key": key }).to_string() } else { key })?;
-        note("Keep a copy where neither the store nor its backups are: without it the store cannot be read.");
+        print.note("Keep a copy where neither the store nor its backups are: without it the store cannot be read.");
         return Ok(());
     }
     let (key, sha256) = api_key(key);
@@ -134,7 +133,7 @@ fn generated(generate: &Generate, key: &[u8; KEY_BYTES], print: &mut Print) -> R
     }
     print.line(&key)?;
     print.line(&format!("key_sha256 = \"{sha256}\""))?;
-    note(
+    print.note(
         "The key is for the application, and shown only now. The second line goes below [[api.keys]], with name and scope.",
     );
     Ok(())
@@ -146,12 +145,6 @@ fn api_key(bytes: &[u8; KEY_BYTES]) -> (String, String) {
     let key = format!("{PREFIX}{}", hexadecimal(bytes));
     let sha256 = hexadecimal(digest(&SHA256, key.as_bytes()).as_ref());
     (key, sha256)
-}
-
-/// For people, where a pipe does not have it.
-fn note(text: &str) {
-    // Nobody is left to tell if this fails.
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 #[cfg(test)]
