@@ -133,7 +133,8 @@ const WEBHOOKS: &str = "
     delete from inbox where id > :after and id <= :last and received_at < :cutoff and status <> 'new'
       and id < (select max(id) from inbox)
       and (not exists (select 1 from items where items.item_id = inbox.item_id)
-        or exists (select 1 from inbox newer where newer.item_id = inbox.item_id and newer.id > inbox.id))";
+        or exists (select 1 from inbox newer where newer.item_id = inbox.item_id
+          and newer.signed_at >= inbox.signed_at and newer.id > inbox.id))";
 
 /// A day around an episode belongs to it: what led to it, and what was heard after its end.
 const JOURNAL: &str = "
