@@ -22,8 +22,8 @@ mod release;
 pub mod repair;
 pub mod schedule;
 pub mod status;
-mod sweep;
-mod traffic;
+pub mod sweep;
+pub mod traffic;
 pub mod upkeep;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

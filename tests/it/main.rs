@@ -32,6 +32,7 @@ mod readme;
 mod receive;
 mod rotation;
 mod signature;
+mod simulation;
 mod small_plaid;
 mod store;
 mod stories;
