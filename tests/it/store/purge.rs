@@ -9,6 +9,7 @@ use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
 use relinkd::store::{Age, Cutoffs, Meaning, Purge, Purpose, STRANGERS_MAX, Store, Verdict};
 use rusqlite::{Connection, named_params};
+use tokio::task::JoinSet;
 
 use super::inbox::broken;
 use super::{Place, at, item_id, register};
@@ -102,6 +103,35 @@ async fn webhooks_lose_their_bodies_and_then_their_rows_but_what_waits_stays() {
     assert_eq!(found(&place, "select cast(id as text) from inbox"), ["8", "9"]);
 }
 
+/// Writes rows that are some days old.
+struct Past(Connection);
+
+impl Past {
+    fn episode(&self, item: &str, number: i64, opened: i64, closed: Option<i64>) {
+        let sql = "insert into episodes (item_id, number, kind, opened_at, closed_at, outcome, rungs_passed, letters)
+                   values (?1, ?2, 'new_accounts', ?3, ?4, iif(?4 is null, null, 'lapsed'), 1, 1)";
+        self.0.execute(sql, (item, number, ago(opened), closed.map(ago))).expect("SQL");
+    }
+
+    fn step(&self, item: &str, days: i64) {
+        let sql = "insert into journal (item_id, at, cause, event, state_before, state_after, effects)
+                   values (?1, ?2, ?3, '\"Tick\"', 'healthy', 'healthy', '[]')";
+        self.0.execute(sql, (item, ago(days), format!("{item} {days} days ago"))).expect("SQL");
+    }
+
+    fn letter(&self, number: i64, days: i64, item: &str, episode: i64) {
+        let (id, link) = (format!("0000000{number}"), format!("link-{number}"));
+        let sql = "insert into links (link_id, user_id, created_at, expires_at) values (?1, 'user-1', ?2, ?3)";
+        self.0.execute(sql, (&link, ago(days), ago(days - 30))).expect("SQL");
+        let sql = "insert into letters (letter_id, user_id, composed_at, status, reminder, link_id, settled_at)
+                   values (?1, 'user-1', ?2, 'accepted', 1, ?3, ?2)";
+        self.0.execute(sql, (&id, ago(days), &link)).expect("SQL");
+        let sql = "insert into letter_lines (letter_id, item_id, episode, topic, kind, rung)
+                   values (?1, ?2, ?3, 'reminder', 'new_accounts', 0)";
+        self.0.execute(sql, (&id, item, episode)).expect("SQL");
+    }
+}
+
 /// An old letter about an old episode, one about an open one, and steps around all of them.
 #[tokio::test]
 async fn a_letter_goes_with_what_explains_it_and_an_open_episode_keeps_both() {
@@ -111,51 +141,15 @@ async fn a_letter_goes_with_what_explains_it_and_an_open_episode_keeps_both() {
         register(&store, item, "user-1", at(0)).await;
     }
     write(&place, "delete from journal; delete from episodes");
-    let raw = Connection::open(place.path()).expect("a database");
-    let episode = |item: &str, number: i64, opened: i64, closed: Option<i64>| {
-        raw.execute(
-            "insert into episodes (item_id, number, kind, opened_at, closed_at, outcome, rungs_passed, letters)
-             values (?1, ?2, 'new_accounts', ?3, ?4, iif(?4 is null, null, 'lapsed'), 1, 1)",
-            (item, number, ago(opened), closed.map(ago)),
-        )
-        .expect("SQL");
-    };
-    let step = |item: &str, days: i64| {
-        raw.execute(
-            "insert into journal (item_id, at, cause, event, state_before, state_after, effects)
-             values (?1, ?2, ?3, '\"Tick\"', 'healthy', 'healthy', '[]')",
-            (item, ago(days), format!("{item} {days} days ago")),
-        )
-        .expect("SQL");
-    };
-    let letter = |number: i64, days: i64, item: &str, episode: i64| {
-        let (id, link) = (format!("0000000{number}"), format!("link-{number}"));
-        raw.execute(
-            "insert into links (link_id, user_id, created_at, expires_at) values (?1, 'user-1', ?2, ?3)",
-            (&link, ago(days), ago(days - 30)),
-        )
-        .expect("SQL");
-        raw.execute(
-            "insert into letters (letter_id, user_id, composed_at, status, reminder, link_id, settled_at)
-             values (?1, 'user-1', ?2, 'accepted', 1, ?3, ?2)",
-            (&id, ago(days), &link),
-        )
-        .expect("SQL");
-        raw.execute(
-            "insert into letter_lines (letter_id, item_id, episode, topic, kind, rung)
-             values (?1, ?2, ?3, 'reminder', 'new_accounts', 0)",
-            (&id, item, episode),
-        )
-        .expect("SQL");
-    };
+    let past = Past(Connection::open(place.path()).expect("a database"));
     // Closed before the letters' time; open since then; closed lately, with a letter of this year.
-    episode("item-1", 1, 900, Some(880));
-    episode("item-1", 2, 870, Some(860));
-    episode("item-2", 1, 800, None);
-    episode("item-3", 1, 300, Some(280));
-    letter(1, 890, "item-1", 1);
-    letter(2, 790, "item-2", 1);
-    letter(3, 290, "item-3", 1);
+    past.episode("item-1", 1, 900, Some(880));
+    past.episode("item-1", 2, 870, Some(860));
+    past.episode("item-2", 1, 800, None);
+    past.episode("item-3", 1, 300, Some(280));
+    past.letter(1, 890, "item-1", 1);
+    past.letter(2, 790, "item-2", 1);
+    past.letter(3, 290, "item-3", 1);
     for (item, days) in [
         ("item-1", 900),
         ("item-1", 885),
@@ -169,7 +163,7 @@ async fn a_letter_goes_with_what_explains_it_and_an_open_episode_keeps_both() {
         ("item-3", 80),
         ("item-3", 1),
     ] {
-        step(item, days);
+        past.step(item, days);
     }
     // A purge meets the steps before the letter that keeps them, so what a letter kept goes with the next one.
     for rows in [2, 100] {
@@ -302,7 +296,8 @@ async fn webhooks_go_first_while_old_rows_are_purged() {
     let store = place.open(now());
     let calm = p99(&store, 2000).await;
     let other = store.clone();
-    let purging = tokio::spawn(async move {
+    let mut purging = JoinSet::new();
+    purging.spawn(async move {
         let (mut purge, mut longest, began) = (Purge::new(cutoffs()), Duration::ZERO, Instant::now());
         loop {
             let step = Instant::now();
@@ -317,7 +312,7 @@ async fn webhooks_go_first_while_old_rows_are_purged() {
         }
     });
     let busy = p99(&store, 2000).await;
-    let (deleted, longest, took) = purging.await.expect("it ends");
+    let (deleted, longest, took) = purging.join_next().await.expect("one task").expect("it ends");
     // Each old webhook loses its body, and then its row.
     assert!(deleted >= 2 * rows, "{deleted}");
     assert_eq!(
