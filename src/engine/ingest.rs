@@ -18,7 +18,7 @@ const BATCH: u32 = 256;
 /// A late webhook that is older than this is not applied, whatever it says.
 const LATE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
-const CLOSED: &str = "its body does not open with any configured data_key";
+const CLOSED: &str = "its body was purged, or does not open with any configured data_key";
 const FOREIGN: &str = "is of another environment than [plaid] environment";
 
 impl Engine {

@@ -57,7 +57,7 @@ pub struct Unread {
     pub age: Age,
     /// The SHA-256 of the body.
     pub body_sha256: Vec<u8>,
-    /// The raw body; nothing if no configured key opens it.
+    /// The raw body; nothing if it was purged, or no configured key opens it.
     pub body: Option<Vec<u8>>,
 }
 
@@ -151,14 +151,14 @@ pub(crate) fn unread(connection: &Connection, sealer: &Sealer, limit: u32) -> Re
 }
 
 fn unread_row(record: &Record<'_>, sealer: &Sealer) -> Result<Unread, StoreError> {
-    let sealed: Vec<u8> = record.get("body")?;
+    let sealed: Option<Vec<u8>> = record.get("body")?;
     Ok(Unread {
         id: record.get("id")?,
         signed_at: record.time("signed_at")?,
         received_at: record.time("received_at")?,
         age: record.named("age", &AGES)?,
         body_sha256: record.get("body_sha256")?,
-        body: sealer.open(place(&record.id), &sealed).ok(),
+        body: sealed.and_then(|sealed| sealer.open(place(&record.id), &sealed).ok()),
     })
 }
 
