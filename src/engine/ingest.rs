@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Engine;
 use super::apply::tell;
 use crate::config::LateWebhooks;
 use crate::domain::event::Event;
 use crate::plaid::webhook::{self, Webhook};
-use crate::store::{Age, Meaning, StoreError, Unread, Verdict};
+use crate::store::{Age, Known, Meaning, Source, StoreError, Unless, Unread, Verdict};
 
 /// How many webhooks one commit applies.
 const BATCH: u32 = 256;
 
 /// A late webhook that is older than this is not applied, whatever it says.
 const LATE_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// A webhook is taken so much earlier than Plaid says that it was sent, if this clock is behind.
+const SENDING: SignedDuration = SignedDuration::from_mins(2);
 
 impl Engine {
     /// Applies the oldest webhooks that wait. Says whether more may wait.
@@ -43,6 +46,10 @@ impl Engine {
             let note = "is of another environment than [plaid] environment";
             return verdict(unread, Some(&webhook), Meaning::Nothing { item, note });
         }
+        if unread.source == Source::CaughtUp {
+            let meaning = caught_up(&webhook, unread);
+            return verdict(unread, Some(&webhook), meaning);
+        }
         let meaning = match unread.age {
             Age::Fresh => fresh(&webhook, unread),
             Age::Early => suspicious(&webhook, "was signed in the future: compare this machine's clock"),
@@ -68,7 +75,7 @@ fn verdict(unread: &Unread, webhook: Option<&Webhook>, meaning: Meaning) -> Verd
 
 fn fresh(webhook: &Webhook, unread: &Unread) -> Meaning {
     match webhook::meaning(webhook, unread.signed_at) {
-        webhook::Meaning::Item { item, events } => Meaning::Item { item, events, if_seen: None },
+        webhook::Meaning::Item { item, events } => Meaning::Item { item, events, unless: None },
         webhook::Meaning::Session { link_token, event } => Meaning::Session { link_token, event },
         webhook::Meaning::Nothing(why) => Meaning::Nothing { item: webhook.item_id.clone(), note: why.name() },
     }
@@ -77,7 +84,7 @@ fn fresh(webhook: &Webhook, unread: &Unread) -> Meaning {
 /// A signature that is not of this moment proves who wrote the webhook, not when: ask what is so.
 fn suspicious(webhook: &Webhook, note: &'static str) -> Meaning {
     match &webhook.item_id {
-        Some(item) => Meaning::Item { item: item.clone(), events: vec![Event::Suspected], if_seen: None },
+        Some(item) => Meaning::Item { item: item.clone(), events: vec![Event::Suspected], unless: None },
         None => Meaning::Nothing { item: None, note },
     }
 }
@@ -89,5 +96,57 @@ fn late(webhook: &Webhook, unread: &Unread) -> Meaning {
     };
     let mut events: Vec<Event> = events.into_iter().filter(webhook::cannot_be_asked_for).collect();
     events.push(Event::Suspected);
-    Meaning::Item { item, events, if_seen: Some(vec![Event::Suspected]) }
+    Meaning::Item { item, events, unless: Some(Unless { known: Known::SameBytes, then: vec![Event::Suspected] }) }
+}
+
+/// What Plaid lists as sent is believed as a late webhook is, however old it is: what no answer of Plaid tells is applied,
+/// unless the Item knows it already or it was overtaken. The end of a Link session is a claim of then: it is no more than a
+/// reason to ask now.
+fn caught_up(webhook: &Webhook, unread: &Unread) -> Meaning {
+    match webhook::meaning(webhook, unread.signed_at) {
+        webhook::Meaning::Item { item, events } => {
+            let mut events: Vec<Event> = events.into_iter().filter(webhook::cannot_be_asked_for).collect();
+            let said = events.iter().map(Event::name).collect();
+            let cured = events.iter().flat_map(cured_by).copied().collect();
+            events.push(Event::Suspected);
+            let at = unread.signed_at.checked_sub(SENDING).unwrap_or(Timestamp::MIN);
+            let known = Known::Since { at, said, cured };
+            Meaning::Item { item, events, unless: Some(Unless { known, then: vec![Event::Suspected] }) }
+        }
+        webhook::Meaning::Session { link_token, .. } => Meaning::Session { link_token, event: Event::Suspected },
+        webhook::Meaning::Nothing(why) => Meaning::Nothing { item: webhook.item_id.clone(), note: why.name() },
+    }
+}
+
+/// The events that cure what this one told, by their names in the journal: it does not come back.
+fn cured_by(event: &Event) -> &'static [&'static str] {
+    match event {
+        Event::NewAccounts => &["update_mode_finished"],
+        Event::Revoked { .. } | Event::Expiring { .. } => &["update_mode_finished", "login_repaired"],
+        Event::AccountRevoked { .. }
+        | Event::Registered { .. }
+        | Event::Imported { .. }
+        | Event::LettersReleased
+        | Event::LoginRequired(_)
+        | Event::LoginRepaired
+        | Event::Suspected
+        | Event::Observed(_)
+        | Event::TokenRefused { .. }
+        | Event::UpdateModeStarted { .. }
+        | Event::UpdateModeFinished
+        | Event::UpdateModeLeft
+        | Event::Tick
+        | Event::WebhookMissed { .. }
+        | Event::WebhooksAdopted
+        | Event::AccountsChanged { .. }
+        | Event::Removed { .. }
+        | Event::Snoozed { .. }
+        | Event::Resumed
+        | Event::Superseded { .. }
+        | Event::Unsuperseded
+        | Event::LetterComposed(_)
+        | Event::LetterSent(_)
+        | Event::LetterWaits { .. }
+        | Event::LetterWithheld(_) => &[],
+    }
 }

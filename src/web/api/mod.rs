@@ -5,6 +5,7 @@
 //! 201 or 200 with the resource; lists are `{"data": […], "next_cursor": …}`; times are RFC 3339 in UTC; errors are
 //! [`problem`] documents.
 
+mod catch_up;
 mod import;
 mod items;
 mod lists;
@@ -62,6 +63,7 @@ pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
         .route("/v1/import/items", post(import::items).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
         .route("/v1/import/users", post(import::users).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
         .route("/v1/webhooks", get(lists::webhooks))
+        .route("/v1/webhooks/catch-up", post(catch_up::catch_up))
         .route("/v1/keys", get(lists::keys))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let guarded = match access {
