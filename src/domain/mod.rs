@@ -4,9 +4,9 @@
 //! Everything else in this crate exists to feed these rules and to carry out what they say.
 //!
 //! Read in this order: [`item`] (what can be true of an Item, and the state that follows), [`event`] (what can happen to
-//! it), [`mod@transition`] (the one rule for an Item), [`mod@compose`] and [`mod@fresh_link`] (the rules for a user), then [`ladder`],
-//! [`window`] and [`policy`] for when letters are due, [`step`] and [`effect`] for what follows, and [`supersede`] for the rule about a user's
-//! duplicates.
+//! it), [`mod@transition`] (the one rule for an Item), [`mod@compose`] and [`mod@fresh_link`] (the rules for a user),
+//! [`supersede`] (the rule about a user's duplicates), then [`ladder`], [`window`] and [`policy`] for when letters are due,
+//! [`step`] and [`effect`] for what follows.
 
 pub mod compose;
 pub mod contact;
