@@ -7,7 +7,7 @@
 pub mod command;
 pub mod mail_server;
 pub mod repair;
-mod store;
+pub mod store;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
