@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use crate::config::Config;
 use crate::engine::clock::Clock;
-use crate::engine::{Engine, schedule};
+use crate::engine::{Engine, schedule, upkeep};
 use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::{self, Bound, ControlSocket, Served};
@@ -35,18 +35,21 @@ impl Daemon {
         let sealer = Sealer::new(config.store.data_key.expose(), &old);
         let (path, now) = (config.store.path.clone(), clock.now());
         let store = tokio::task::spawn_blocking(move || Store::open(&path, sealer, now)).await??;
+        // Before the others: whoever sees one of them listen may use it.
+        let path = config.control_socket();
+        let control =
+            ControlSocket::bind(&path).with_context(|| format!("[server] control_socket = \"{}\"", path.display()))?;
         let bind = |key: &str, address: SocketAddr| {
             web::bind(address).with_context(|| format!("[server] {key} = \"{address}\": it cannot be listened on"))
         };
         let public = bind("public_listen", config.server.public_listen)?;
         let private = bind("private_listen", config.server.private_listen)?;
-        let path = config.control_socket();
-        let control =
-            ControlSocket::bind(&path).with_context(|| format!("[server] control_socket = \"{}\"", path.display()))?;
         let engine = Engine::new(config, store, clock).await?;
+        engine.make_appointments().await.context("the store takes nothing")?;
         let bound = Bound { public, private, control };
         let served = web::serve(&engine, bound).context("the listeners cannot be served")?;
         engine.tasks.spawn(schedule::run(engine.clone()));
+        engine.tasks.spawn(upkeep::seal_anew(engine.clone()));
         Ok(Self { engine, served })
     }
 

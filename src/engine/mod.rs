@@ -5,6 +5,7 @@
 //!
 //! Whoever may call: `web` (a webhook came, a button was pressed), `cli` and `demo` (start and stop).
 
+mod accounts;
 pub mod apply;
 mod banks;
 mod call;
@@ -20,7 +21,9 @@ mod release;
 pub mod repair;
 pub mod schedule;
 pub mod status;
+mod sweep;
 mod traffic;
+pub mod upkeep;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -39,6 +42,7 @@ use status::Status;
 use traffic::Traffic;
 
 pub use call::NoAnswer;
+pub use post::server as mail_server;
 pub use traffic::Caller;
 
 /// How many calls to Plaid may be under way at once for people, and as many for all else.

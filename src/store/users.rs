@@ -110,10 +110,69 @@ pub(crate) fn put(
     Ok(known.is_none_or(|known| known.email.is_none()))
 }
 
+/// Seals a user's contact anew, and has the user found by the present key.
+pub(crate) fn seal_anew(connection: &Connection, sealer: &Sealer, row: &str, contact: &[u8]) -> Result<(), StoreError> {
+    let plain = sealer.open(place(row), contact)?;
+    let wrong = |problem: String| StoreError::Row { table: "users", row: row.to_owned(), column: "contact", problem };
+    let known: Contact = serde_json::from_slice(&plain).map_err(|_| wrong("is no contact".to_owned()))?;
+    let email = EmailAddress::parse(&known.email).map_err(|error| wrong(error.to_string()))?;
+    let mut statement =
+        connection.prepare_cached("update users set contact = :contact, address_hmac = :hmac where user_id = :user")?;
+    statement.execute(named_params! {
+        ":contact": sealer.seal(place(row), &plain),
+        ":hmac": sealer.lookup(ADDRESS, &email.for_lookup()),
+        ":user": row,
+    })?;
+    Ok(())
+}
+
 /// A user as registered; nothing if unknown or erased.
 pub(crate) fn get(connection: &Connection, sealer: &Sealer, id: &UserId) -> Result<Option<Profile>, StoreError> {
     let mut statement = connection.prepare_cached("select * from users where user_id = ?1 and erased_at is null")?;
     statement.query_row([id.as_str()], |row| Ok(profile(sealer, row))).optional()?.transpose()
+}
+
+/// A page of users, after a given one.
+pub(crate) fn list(
+    connection: &Connection,
+    sealer: &Sealer,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Profile>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select * from users where user_id > :after and erased_at is null order by user_id limit :limit",
+    )?;
+    let mut rows = statement.query(named_params! { ":after": after, ":limit": i64::from(limit) })?;
+    let mut users = Vec::new();
+    while let Some(row) = rows.next()? {
+        users.push(profile(sealer, row)?);
+    }
+    Ok(users)
+}
+
+/// A page of the users who have an address, whatever its case, after a given one. An address is sealed: it is found by its
+/// HMAC, under each key that could have been in use when it was written.
+pub(crate) fn at_address(
+    connection: &Connection,
+    sealer: &Sealer,
+    email: &EmailAddress,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Profile>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select * from users where address_hmac = :hmac and user_id > :after and erased_at is null
+         order by user_id limit :limit",
+    )?;
+    let mut users = Vec::new();
+    for hmac in sealer.lookups(ADDRESS, &email.for_lookup()) {
+        let mut rows = statement.query(named_params! { ":hmac": hmac, ":after": after, ":limit": i64::from(limit) })?;
+        while let Some(row) = rows.next()? {
+            users.push(profile(sealer, row)?);
+        }
+    }
+    users.sort_by(|a, b| a.id.cmp(&b.id));
+    users.truncate(limit as usize);
+    Ok(users)
 }
 
 /// Whether there was such a user, and nothing personal is left of it.

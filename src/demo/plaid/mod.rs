@@ -200,6 +200,7 @@ impl FakePlaid {
                 | Act::NewAccount
                 | Act::Revoke
                 | Act::RevokeAccount
+                | Act::LoseAccounts
                 | Act::Remove
                 | Act::RepairElsewhere => {}
             }

@@ -9,11 +9,12 @@ use rusqlite::Connection;
 
 use super::Result;
 use crate::domain::compose::{Circumstances, Composition, Line, Sent, User};
+use crate::domain::contact::EmailAddress;
 use crate::domain::event::Event;
 use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
-use crate::store::letters::{ClaimedLetter, LetterOutcome, LetterView};
+use crate::store::letters::{ClaimedLetter, LetterOutcome, LetterView, Outgoing};
 use crate::store::steps::{Rule, Told};
 use crate::store::users::{NewProfile, Profile, Wish};
 use crate::store::{Purpose, Store, items, letters, links, steps, users};
@@ -71,6 +72,20 @@ impl Store {
     pub async fn user(&self, id: UserId) -> Result<Option<Profile>> {
         let inner = Arc::clone(&self.inner);
         self.threads.read(move |connection| users::get(connection, &inner.sealer, &id)).await
+    }
+
+    /// A page of users in the order of their ids, after a given one; of one address where asked. Without the erased.
+    ///
+    /// # Errors
+    /// What SQLite says, or that an address does not open.
+    pub async fn users(&self, email: Option<EmailAddress>, after: Option<String>, limit: u32) -> Result<Vec<Profile>> {
+        let inner = Arc::clone(&self.inner);
+        let after = after.unwrap_or_default();
+        let query = move |connection: &Connection| match &email {
+            None => users::list(connection, &inner.sealer, &after, limit),
+            Some(email) => users::at_address(connection, &inner.sealer, email, &after, limit),
+        };
+        self.threads.read(query).await
     }
 
     /// Notes what a user wishes about letters. Says whether there is such a user.
@@ -168,10 +183,11 @@ impl Store {
         rule: Rule,
     ) -> Result<Option<(UserId, Answer)>> {
         let inner = Arc::clone(&self.inner);
-        let Some(id) = inner.sealer.link_id(Purpose::Repair.name(), token).map(str::to_owned) else { return Ok(None) };
+        let Some(link) = inner.sealer.link(Purpose::Repair.name(), token) else { return Ok(None) };
+        let (id, made_before) = (link.id.to_owned(), link.made_before);
         let operation = move |connection: &Connection| {
             let now = rule.now;
-            let Some(user) = links::owner(connection, &id)? else { return Ok(None) };
+            let Some(user) = links::owner(connection, &id, made_before)? else { return Ok(None) };
             let Some(profile) = users::get(connection, &inner.sealer, &user)? else { return Ok(None) };
             let since = now.checked_sub(ASKED_SPAN).unwrap_or(Timestamp::MIN);
             let asked = letters::fresh_links(connection, &user, since)?;
@@ -187,8 +203,8 @@ impl Store {
         self.threads.write(operation).await
     }
 
-    /// Banks at which very many logins broke within ten minutes of the last six hours: their letters wait until six hours
-    /// after. Many means more than 20, and more than one in twenty of the bank's Items.
+    /// Banks at which very many logins broke within ten minutes: their letters wait until six hours after the first time,
+    /// however long it goes on. Many means more than 20, and more than one in twenty of the bank's Items.
     ///
     /// # Errors
     /// What SQLite says.
@@ -274,6 +290,14 @@ impl Store {
             Ok(told)
         };
         self.threads.write(operation).await
+    }
+
+    /// What waits to leave, and what left last.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn outgoing(&self) -> Result<Outgoing> {
+        self.threads.read(letters::outgoing).await
     }
 
     /// Letters, newest first, before a given one; of one user where asked.

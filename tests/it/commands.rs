@@ -1,0 +1,5 @@
+//! The commands of the real binary against a real daemon: what a person at two in the morning would type.
+
+mod items;
+mod reach;
+mod users;
