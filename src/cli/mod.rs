@@ -14,9 +14,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub mod check;
 pub mod client;
+pub mod completions;
 pub mod demo;
 pub mod items;
 mod logging;
+pub mod man;
 pub mod print;
 pub mod serve;
 pub mod table;
@@ -60,6 +62,10 @@ pub enum Command {
     Items(items::Args),
     /// Lists users, shows one, and notes what they wish.
     Users(users::Args),
+    /// Prints what a shell needs to complete these commands.
+    Completions(completions::Args),
+    /// Prints the manual page, or writes those of all commands into a folder.
+    Man(man::Args),
     /// Has the demo's Plaid send any webhook, signed, to a daemon that trusts it.
     ///
     /// The webhook goes through the daemon's real HTTP path. By default the demo's Plaid also makes the truth agree with what
@@ -81,6 +87,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&cli.config, &args),
         Command::Items(args) => items::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Trigger(args) => trigger::run(&cli.config, &args),
     }
 }
