@@ -69,6 +69,7 @@ export async function detours(eyes, given) {
     const page = await open('down', { bank: 'Bank of the Valley' });
     await world.act('down', { act: 'bank_down' });
     await button(page, 'Reconnect Bank of the Valley').click();
+    // Plaid's word about the bank counts for some minutes, so relinkd has not heard yet; Link has.
     await link(page).getByRole('heading', { name: 'Bank of the Valley is not available' }).waitFor();
     await link(page).locator('#over-close').click();
     await status(page, 'At the moment Bank of the Valley cannot be reached.').waitFor();

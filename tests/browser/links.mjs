@@ -20,10 +20,11 @@ async function pressedAll(eyes, url) {
   const device = await eyes.device({ expected: [/./] });
   const page = await device.newPage();
   await page.goto(url);
+  const answered = page.waitForResponse((response) => response.url().endsWith('/link'));
   for (const element of await page.locator('button, [type=submit], a[href^="#"]').all()) {
     await element.click({ force: true, noWaitAfter: true, timeout: 2000 }).catch(() => {});
   }
-  await page.waitForLoadState('networkidle');
+  await (await answered).finished();
   await device.close();
 }
 
