@@ -11,8 +11,9 @@ import { embedded } from './embedded.mjs';
 import { hosted } from './hosted.mjs';
 import { letters } from './letters.mjs';
 import { ended, repaired, scanner } from './links.mjs';
+import { paper } from './paper.mjs';
 
-const stories = { demo, detours, embedded, ended, hosted, letters, repaired, scanner };
+const stories = { demo, detours, embedded, ended, hosted, letters, paper, repaired, scanner };
 const given = JSON.parse(await text(process.stdin));
 const eyes = await Eyes.open(given.tools, given.shots);
 try {
