@@ -16,6 +16,7 @@ use crate::config::{self, Config, Fault, Faults, Place};
 use crate::engine::paper;
 use crate::mail::words::TemplateFault;
 
+mod adopt;
 pub mod bounce;
 pub mod check;
 pub mod client;
@@ -23,6 +24,7 @@ pub mod completions;
 pub mod demo;
 pub mod explain;
 pub mod items;
+pub mod keys;
 pub mod letter;
 pub mod letters;
 mod logging;
@@ -75,6 +77,8 @@ pub enum Command {
     Check(check::Args),
     /// Lists Items, shows one, and acts on it.
     Items(items::Args),
+    /// Says which data key still seals what, and makes new keys.
+    Keys(keys::Args),
     /// Lists users, shows one, and notes what they wish.
     Users(users::Args),
     /// Lists addresses that take no letters, adds one, lets one take letters again.
@@ -115,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&cli.config, &args),
         Command::Items(args) => items::run(&cli.config, &args),
+        Command::Keys(args) => keys::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
         Command::Suppressions(args) => suppressions::run(&cli.config, &args),
         Command::Pause(args) => pause::run(&cli.config, &args),

@@ -9,7 +9,7 @@ use crate::domain::ids::LetterId;
 use crate::mail::events::{MailEvent, Service};
 use crate::mail::reply::Never;
 use crate::mail::report::{self, Fate};
-use crate::store::{Back, MailReport, Pause, Source, StoreError};
+use crate::store::{Back, MailReport, Pause, StoreError, Teller};
 
 /// What a report by mail came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Engine {
         let Some(found) = report::read(raw, sent_to) else { return Ok(Taken::NotOurs) };
         let Some(letter) = found.letter else { return Ok(Taken::NotOurs) };
         let report = MailReport {
-            source: Source::Report,
+            source: Teller::Report,
             event: None,
             letter: Some(letter),
             address: None,
@@ -45,9 +45,9 @@ impl Engine {
     /// What the store says.
     pub async fn take_event(&self, service: Service, event: MailEvent) -> Result<Taken, StoreError> {
         let source = match service {
-            Service::Postmark => Source::Postmark,
-            Service::Mailgun => Source::Mailgun,
-            Service::Resend => Source::Resend,
+            Service::Postmark => Teller::Postmark,
+            Service::Mailgun => Teller::Mailgun,
+            Service::Resend => Teller::Resend,
         };
         let fate = event.fate;
         let report = MailReport {

@@ -15,7 +15,7 @@ use crate::domain::ids::UserId;
 
 /// Who says that an address takes no letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum Teller {
     /// The mail server, when a letter was handed over.
     Smtp,
     /// A report by mail.
@@ -30,19 +30,19 @@ pub enum Source {
     Api,
 }
 
-const SOURCES: [(Source, &str); 6] = [
-    (Source::Smtp, "smtp"),
-    (Source::Report, "report"),
-    (Source::Postmark, "postmark"),
-    (Source::Mailgun, "mailgun"),
-    (Source::Resend, "resend"),
-    (Source::Api, "api"),
+const SOURCES: [(Teller, &str); 6] = [
+    (Teller::Smtp, "smtp"),
+    (Teller::Report, "report"),
+    (Teller::Postmark, "postmark"),
+    (Teller::Mailgun, "mailgun"),
+    (Teller::Resend, "resend"),
+    (Teller::Api, "api"),
 ];
 
 const REASONS: [(NoLetters, &str); 3] =
     [(NoLetters::Gone, "gone"), (NoLetters::Complaint, "complaint"), (NoLetters::Operator, "operator")];
 
-impl Source {
+impl Teller {
     /// The name that the API uses.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -56,7 +56,7 @@ pub struct Suppression {
     /// Why.
     pub reason: NoLetters,
     /// Who says so.
-    pub source: Source,
+    pub source: Teller,
     /// What was said, without the address.
     pub note: Option<String>,
 }

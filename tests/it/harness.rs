@@ -9,7 +9,7 @@ pub mod dns;
 pub mod mail_server;
 pub mod repair;
 mod returned;
-mod store;
+pub mod store;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! The store's operations on real files.
 
+mod accounts;
 mod breaker;
 mod import;
 mod inbox;
@@ -9,6 +10,7 @@ mod letters;
 mod opening;
 mod outbox;
 mod pauses;
+mod purge;
 mod secrets;
 
 use std::path::PathBuf;

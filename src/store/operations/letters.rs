@@ -20,7 +20,7 @@ use crate::store::letter_views::{self, LetterFilter, LetterView, Outgoing};
 use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome};
 use crate::store::pauses::{Ender, Pause, PauseReason};
 use crate::store::steps::{Rule, Told};
-use crate::store::suppressions::{self, Source, Suppression};
+use crate::store::suppressions::{self, Suppression, Teller};
 use crate::store::users::{NewProfile, Profile, Wish};
 use crate::store::{Purpose, Store, items, later, letters, links, pauses, steps, users};
 
@@ -378,7 +378,7 @@ impl Store {
                 LetterOutcome::Bounced { why, gone: Some(address) } => {
                     let hmac = suppressions::hmac(&inner.sealer, address);
                     let suppression =
-                        Suppression { reason: NoLetters::Gone, source: Source::Smtp, note: Some(why.clone()) };
+                        Suppression { reason: NoLetters::Gone, source: Teller::Smtp, note: Some(why.clone()) };
                     suppress(connection, &hmac, &suppression, &rule, told)?;
                     settled.paused = pauses::after_bounce(connection, rule.now)?;
                 }

@@ -12,7 +12,7 @@ use crate::domain::ids::{LetterId, UserId};
 use crate::store::columns::{Record, ms};
 use crate::store::pauses::{Ender, Pause, PauseReason};
 use crate::store::steps::{Rule, Told};
-use crate::store::suppressions::{Source, Suppression, SuppressionView};
+use crate::store::suppressions::{Suppression, SuppressionView, Teller};
 use crate::store::{Store, items, pauses, steps, suppressions, users};
 
 /// How long the names of events are kept: longer than any service tells one again.
@@ -45,7 +45,7 @@ impl Back {
 #[derive(Clone, Debug)]
 pub struct MailReport {
     /// Who tells.
-    pub source: Source,
+    pub source: Teller,
     /// The name that a mail service gives to this event: told again, it changes nothing.
     pub event: Option<String>,
     /// Which letter.
@@ -300,7 +300,7 @@ fn note_back(connection: &Connection, letter: &str, report: &MailReport) -> Resu
 }
 
 /// Whether an event was not told before.
-fn is_new(connection: &Connection, source: Source, event: &str, now: Timestamp) -> Result<bool> {
+fn is_new(connection: &Connection, source: Teller, event: &str, now: Timestamp) -> Result<bool> {
     connection.prepare_cached("delete from mail_events where at < ?1")?.execute([ms(now) - EVENTS_KEPT_MS])?;
     let mut statement = connection.prepare_cached(
         "insert into mail_events (service, event, at) values (:service, :event, :now) on conflict do nothing",

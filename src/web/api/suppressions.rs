@@ -14,7 +14,7 @@ use crate::domain::contact::EmailAddress;
 use crate::domain::event::NoLetters;
 use crate::engine::Engine;
 use crate::engine::returned::Taken;
-use crate::store::{Pause, Source, Suppression, SuppressionView, Whose};
+use crate::store::{Pause, Suppression, SuppressionView, Teller, Whose};
 
 /// The longest note, in characters.
 const NOTE_CHARS_MAX: usize = 200;
@@ -72,7 +72,7 @@ pub(super) async fn add(
     Body(body): Body<WhichBody>,
 ) -> Result<(StatusCode, Json<SuppressionView>), Problem> {
     let note = body.note.as_deref().and_then(|note| crate::domain::plain::one_line(note, NOTE_CHARS_MAX));
-    let suppression = Suppression { reason: NoLetters::Operator, source: Source::Api, note };
+    let suppression = Suppression { reason: NoLetters::Operator, source: Teller::Api, note };
     let added = engine.store.suppress(body.whose()?, suppression, engine.rule()).await?;
     let (view, is_new) = added.ok_or_else(|| Problem::unknown("user with an address"))?;
     tracing::info!(suppression = view.suppression_id, "an address takes no letters, by the API");
