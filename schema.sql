@@ -174,7 +174,7 @@ create table letter_lines (
   letter_id  text not null references letters,
   item_id    text not null,
   episode    integer not null,
-  topic      text not null check (topic in ('reminder', 'works_again')),
+  topic      text not null check (topic in ('reminder', 'works_again', 'fresh_link')),
   kind       text,
   rung       integer,
   dropped    integer not null default 0,  -- 1 if it was not so any more when the letter left

@@ -208,11 +208,19 @@ fn gathered_at(
 /// Whether a line of a composed letter is still so. Asked again right before the letter leaves: it may have waited for days.
 #[must_use]
 pub fn still_wanted(line: &Line, item: &Item, user: &User, now: Timestamp, policy: &Policy) -> bool {
-    let silent = silence(user).is_some() || user.snoozed_until.is_some_and(|until| until > now);
-    if silent || item.user != user.id || !matches!(addressable(item, now), Addressable::Now) {
+    if silence(user).is_some() || item.user != user.id {
+        return false;
+    }
+    if line.topic == Topic::FreshLink {
+        // Asked for by a person who is there now: neither a pause nor the bank's outage speaks against it.
+        return is_addressable(item);
+    }
+    let paused = user.snoozed_until.is_some_and(|until| until > now);
+    if paused || !matches!(addressable(item, now), Addressable::Now) {
         return false;
     }
     match line.topic {
+        Topic::FreshLink => true,
         Topic::WorksAgain => match &item.login {
             Login::Mended { episode, at } => episode.number == line.episode && is_news(item, *at, now),
             Login::Sound | Login::Broken(_) => false,
@@ -236,7 +244,7 @@ pub fn speaks_at(item: &Item, now: Timestamp, policy: &Policy) -> Option<Timesta
     if outlook.due.is_empty() { outlook.next } else { Some(now) }
 }
 
-fn silence(user: &User) -> Option<Silence> {
+pub(super) fn silence(user: &User) -> Option<Silence> {
     if user.stopped_at.is_some() {
         return Some(Silence::Stopped);
     }
@@ -382,6 +390,6 @@ fn urgency(topic: Topic) -> u8 {
         Topic::Reminder { kind: Kind::LoginRequired, .. } => 1,
         Topic::Reminder { kind: Kind::PendingExpiration, .. } => 2,
         Topic::Reminder { kind: Kind::NewAccounts, .. } => 3,
-        Topic::WorksAgain => 4,
+        Topic::WorksAgain | Topic::FreshLink => 4,
     }
 }

@@ -175,6 +175,8 @@ pub enum Topic {
     },
     /// "It works again."
     WorksAgain,
+    /// What the Item needs now, with a fresh link: somebody asked for one.
+    FreshLink,
 }
 
 impl Event {

@@ -4,7 +4,7 @@
 //! Everything else in this crate exists to feed these rules and to carry out what they say.
 //!
 //! Read in this order: [`item`] (what can be true of an Item, and the state that follows), [`event`] (what can happen to
-//! it), [`mod@transition`] (the one rule for an Item), [`mod@compose`] (the one rule for a user), then [`ladder`],
+//! it), [`mod@transition`] (the one rule for an Item), [`mod@compose`] and [`mod@fresh_link`] (the rules for a user), then [`ladder`],
 //! [`window`] and [`policy`] for when letters are due, [`step`] and [`effect`] for what follows.
 
 pub mod compose;
@@ -12,6 +12,7 @@ pub mod contact;
 pub mod cron;
 pub mod effect;
 pub mod event;
+pub mod fresh_link;
 pub mod ids;
 pub mod item;
 pub mod ladder;

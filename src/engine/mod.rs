@@ -11,6 +11,7 @@ mod call;
 pub mod clock;
 mod compose;
 mod dispatch;
+mod fresh_link;
 mod ingest;
 pub mod keys;
 mod observe;

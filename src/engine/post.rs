@@ -138,7 +138,9 @@ impl Engine {
         if wanted.is_empty() {
             return Ok(withheld("nothing of what it says is so any more, or the user wants no letters"));
         }
+        let is_asked_for = wanted.iter().any(|line| line.topic == Topic::FreshLink);
         match policy.send_window.opens_at(now, &user.time_zone) {
+            _ if is_asked_for => {}
             Some(until) if until > now => {
                 let why = "it is night where the user is".to_owned();
                 return Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }));
@@ -298,12 +300,17 @@ fn withheld(why: &str) -> Ready {
 
 /// What a letter says about an Item, as it is now.
 fn passage(line: &Line, item: &Item) -> Option<Passage> {
-    let message = match line.topic {
-        Topic::WorksAgain => Message::WorksAgain,
-        Topic::Reminder { kind: Kind::LoginRequired, .. } => Message::LoginRequired,
-        Topic::Reminder { kind: Kind::NewAccounts, .. } => Message::NewAccounts,
-        Topic::Reminder { kind: Kind::Revoked, .. } => Message::AccessWithdrawn,
-        Topic::Reminder { kind: Kind::PendingExpiration, .. } => {
+    let about = match line.topic {
+        Topic::WorksAgain => None,
+        Topic::Reminder { kind, .. } => Some(kind),
+        Topic::FreshLink => Kind::ALL.into_iter().find(|kind| item.open(*kind).is_some()),
+    };
+    let message = match about {
+        None => Message::WorksAgain,
+        Some(Kind::LoginRequired) => Message::LoginRequired,
+        Some(Kind::NewAccounts) => Message::NewAccounts,
+        Some(Kind::Revoked) => Message::AccessWithdrawn,
+        Some(Kind::PendingExpiration) => {
             let expiry = &item.expiry.as_ref()?.what;
             let on = match expiry.deadline {
                 Deadline::Known(at) => Some(at),

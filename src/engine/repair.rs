@@ -18,6 +18,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Cure, Item, State};
 use crate::plaid::client::{Hosted, LinkToken, LinkTokenRequest, Verdict};
+use crate::plaid::fault::{self, Owner};
 use crate::store::{Session, StoreError};
 
 /// A token that ends sooner than this is not handed out again: a person needs some minutes at the bank.
@@ -76,6 +77,10 @@ pub enum Press {
     PlaidDown,
     /// The bank is down.
     BankDown,
+    /// Nobody can repair this Item: the user has to link the bank anew in the application.
+    LinkAnew,
+    /// Only the operator can do something: keys, registration, products.
+    Ours,
 }
 
 /// How an Item is after somebody said that update mode went well.
@@ -126,7 +131,11 @@ impl Engine {
         };
         match item.state() {
             State::Removed => Ok(Press::Gone),
-            _ if item.impaired.is_some() => Ok(Press::BankDown),
+            State::Healthy | State::Revoked | State::LoginRequired | State::PendingExpiration | State::NewAccounts
+                if item.impaired.is_some() =>
+            {
+                Ok(item.impaired.as_ref().map_or(Press::Works, |impaired| hindrance(&impaired.code)))
+            }
             State::Healthy => Ok(Press::Works),
             State::Revoked | State::LoginRequired | State::PendingExpiration | State::NewAccounts => {
                 let codes = record.country_codes;
@@ -211,11 +220,7 @@ impl Engine {
                 return Ok(Press::Gone);
             }
         }
-        // A permission that was withdrawn at Plaid cannot be renewed: the user links anew.
-        match error.code() {
-            Some("USER_PERMISSION_REVOKED" | "ITEM_NOT_FOUND" | "INVALID_ACCESS_TOKEN") => Ok(Press::Gone),
-            Some(_) | None => Ok(Press::PlaidDown),
-        }
+        Ok(error.code().map_or(Press::PlaidDown, hindrance))
     }
 
     /// Somebody says that update mode went well for an Item. The first time it is a claim, then it only asks again.
@@ -263,6 +268,21 @@ fn state_of(item: &Item) -> Claimed {
         (State::Healthy, _) => Claimed::Works,
         (_, Some(_)) => Claimed::Checking,
         (_, None) => Claimed::Broken,
+    }
+}
+
+/// What an error of Plaid's means for whoever pressed the button.
+fn hindrance(code: &str) -> Press {
+    match fault::owner(code) {
+        // A ticket for the operator, but the person has to take another way in any case.
+        Owner::Operator if code == "INSTITUTION_NO_LONGER_SUPPORTED" => Press::LinkAnew,
+        Owner::Gone => Press::Gone,
+        // A permission that was withdrawn at Plaid cannot be renewed.
+        Owner::NewItem | Owner::UserWithdrew => Press::LinkAnew,
+        Owner::Bank => Press::BankDown,
+        // What update mode cures is no reason to refuse a Link token, so such a refusal passes like one that nobody knows.
+        Owner::Plaid | Owner::Nobody | Owner::User { .. } => Press::PlaidDown,
+        Owner::Operator => Press::Ours,
     }
 }
 

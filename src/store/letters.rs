@@ -122,7 +122,7 @@ pub struct LineView {
     pub item_id: String,
     /// Which of its episodes.
     pub episode: u32,
-    /// `reminder` or `works_again`.
+    /// `reminder`, `works_again` or `fresh_link`.
     pub topic: String,
     /// Of which condition it reminds.
     pub kind: Option<String>,
@@ -157,6 +157,7 @@ pub(crate) fn insert(
         let (topic, kind, rung) = match line.topic {
             Topic::Reminder { kind, rung } => ("reminder", Some(kind.name()), Some(i64::from(rung))),
             Topic::WorksAgain => ("works_again", None, None),
+            Topic::FreshLink => ("fresh_link", None, None),
         };
         let mut statement = connection.prepare_cached(
             "insert into letter_lines (letter_id, item_id, episode, topic, kind, rung)
@@ -194,6 +195,24 @@ pub(crate) fn history(connection: &Connection, user: &UserId, now: Timestamp) ->
         });
     }
     Ok(history)
+}
+
+/// When fresh links were written to a user, since a moment. One that nobody can be told of any more does not count.
+pub(crate) fn fresh_links(
+    connection: &Connection,
+    user: &UserId,
+    since: Timestamp,
+) -> Result<Vec<Timestamp>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select distinct letters.letter_id, composed_at from letters join letter_lines using (letter_id)
+         where user_id = :user and composed_at > :since and topic = 'fresh_link' and status not in ('withheld', 'bounced')",
+    )?;
+    let mut rows = statement.query(named_params! { ":user": user.as_str(), ":since": ms(since) })?;
+    let mut times = Vec::new();
+    while let Some(row) = rows.next()? {
+        times.push(Record::new("letters", "letter_id", row)?.time("composed_at")?);
+    }
+    Ok(times)
 }
 
 /// Whether a letter to a user is not settled yet.
@@ -246,6 +265,7 @@ fn lines(connection: &Connection, letter: &str) -> Result<Vec<Line>, StoreError>
         let record = Record::new("letter_lines", "letter_id", row)?;
         let topic = match record.kind_if("kind")? {
             Some(kind) => Topic::Reminder { kind, rung: record.small("rung")? },
+            None if record.get::<String>("topic")? == "fresh_link" => Topic::FreshLink,
             None => Topic::WorksAgain,
         };
         lines.push(Line { item: record.item_id("item_id")?, episode: record.count("episode")?, topic });

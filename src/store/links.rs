@@ -67,6 +67,15 @@ pub(crate) fn user_of(
     found.transpose()
 }
 
+/// Whose link it was, whether it still opens anything or not.
+pub(crate) fn owner(connection: &Connection, id: &str) -> Result<Option<UserId>, StoreError> {
+    let mut statement = connection.prepare_cached("select * from links where link_id = ?1")?;
+    let found = statement
+        .query_row([id], |row| Ok(Record::new("links", "link_id", row).and_then(|record| record.user_id("user_id"))))
+        .optional()?;
+    found.transpose()
+}
+
 /// Revokes all links of a user.
 pub(crate) fn revoke_all(connection: &Connection, user: &UserId, now: Timestamp) -> Result<(), StoreError> {
     let mut statement =

@@ -4,6 +4,7 @@
 //! control socket serves the routes of the private one to the commands on this machine. Each handler reads a request, calls the engine or the store, and words the answer; nothing is decided here.
 
 pub mod api;
+mod browser;
 mod client_address;
 mod control;
 mod health;
@@ -50,6 +51,7 @@ fn public(engine: Engine) -> Router {
         .route("/repair/{token}", get(repair::show))
         .route("/repair/{token}/link", post(repair::press))
         .route("/repair/{token}/done", post(repair::done))
+        .route("/repair/{token}/fresh", post(repair::send_fresh))
         .route("/repair-return", get(repair::way_back))
         .route("/unsubscribe/{token}", get(unsubscribe::ask).post(unsubscribe::stop))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))

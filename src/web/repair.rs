@@ -1,22 +1,27 @@
 //! The repair page: what the link of a letter opens. `page` says what the page's script and these handlers agree on.
 //!
-//! GET changes nothing and calls nobody. A press is a POST.
+//! GET changes nothing and calls nobody. A press is a POST, and works without script too: then Plaid's own page opens.
 
 use axum::extract::{FromRequest as _, Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::{Form, Json};
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::browser;
 use super::page::{self, Bank, Brand, LinkMode, Nonce, Page, RepairPage, Trouble, View, What};
 use crate::config;
 use crate::domain::compose::is_addressable;
 use crate::domain::ids::ItemId;
-use crate::domain::item::{Deadline, Item, State as ItemState};
+use crate::domain::item::{Deadline, Item, Login, State as ItemState, Token};
 use crate::engine::Engine;
 use crate::engine::repair::{Claimed, Press};
 use crate::store::{Profile, Purpose, StoreError};
+
+/// How long a bank that was repaired is shown, ticked, beside those that are still open: as long as a person may take.
+const SHOWN_DONE: SignedDuration = SignedDuration::from_hours(2);
 
 /// Whom a link opens the page for, and what there is to repair.
 struct Visit {
@@ -25,20 +30,22 @@ struct Visit {
     path: String,
 }
 
-pub(super) async fn show(State(engine): State<Engine>, Path(token): Path<String>) -> Page {
+pub(super) async fn show(State(engine): State<Engine>, Path(token): Path<String>, headers: HeaderMap) -> Page {
     match visit(&engine, &token).await {
         Ok(Some(visit)) => {
-            let page = overview(&engine, &visit);
+            let mode = link_mode(&engine, browser::is_in_app(&headers));
+            let page = overview(&visit, mode, engine.clock.now());
             with_view(&engine, visit.profile.as_ref(), |view| page::repair(view, &page))
         }
-        Ok(None) => no_longer(&engine),
+        Ok(None) => no_longer(&engine, &token),
         Err(error) => failed(&engine, &error),
     }
 }
 
 /// The page at which the bank leads back. It knows nobody; the script of the page goes on with what its browser began.
 pub(super) async fn way_back(State(engine): State<Engine>) -> Page {
-    with_view(&engine, None, |view| page::way_back(view, &link_mode(&engine)))
+    let mode = link_mode(&engine, false);
+    with_view(&engine, None, |view| page::way_back(view, &mode))
 }
 
 /// What a press says.
@@ -51,6 +58,12 @@ struct PressBody {
 
 pub(super) async fn press(State(engine): State<Engine>, Path(token): Path<String>, request: Request) -> Response {
     let is_form = is_form(&request);
+    // A browser without script can only go to Plaid's own page, and one without pop-ups had better.
+    let mode = if is_form || browser::is_in_app(request.headers()) {
+        config::LinkMode::Hosted
+    } else {
+        engine.config.plaid.link_mode
+    };
     let body = if is_form {
         Form::<PressBody>::from_request(request, &()).await.map(|Form(body)| body).ok()
     } else {
@@ -59,30 +72,48 @@ pub(super) async fn press(State(engine): State<Engine>, Path(token): Path<String
     let Some(body) = body else { return StatusCode::BAD_REQUEST.into_response() };
     let visit = match visit(&engine, &token).await {
         Ok(Some(visit)) => visit,
-        Ok(None) => return gone(&engine, is_form),
+        Ok(None) => return gone(&engine, &token, is_form),
         Err(error) => return failed(&engine, &error).into_response(),
     };
-    let Some(item) = chosen(&visit, body.item_id.as_ref()) else { return gone(&engine, is_form) };
-    // A browser without script can only go to Plaid's own page.
-    let mode = if is_form { config::LinkMode::Hosted } else { engine.config.plaid.link_mode };
-    match engine.press(&item.id, mode, body.renew).await {
+    let Some(item) = chosen(&visit, body.item_id.as_ref()) else { return gone(&engine, &token, is_form) };
+    let press = match settled(item) {
+        Some(press) => Ok(press),
+        None => engine.press(&item.id, mode, body.renew).await,
+    };
+    match press {
         Ok(press) if is_form => form_answer(&engine, &visit, item, press),
         Ok(press) => json_answer(press),
         Err(error) => failed(&engine, &error).into_response(),
     }
 }
 
+/// What is clear without asking Plaid, on a page that may have been opened long ago.
+fn settled(item: &Item) -> Option<Press> {
+    if item.removed.is_some() {
+        return Some(Press::Gone);
+    }
+    match item.token {
+        // A repair would break the newer connection, which is the one that counts.
+        _ if item.superseded_by.is_some() => Some(Press::Works),
+        Token::Foreign | Token::Refused => Some(Press::Ours),
+        Token::Unproven | Token::Proven => None,
+    }
+}
+
 fn json_answer(press: Press) -> Response {
+    let works_not = |what: &str| (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "trouble": what }))).into_response();
     match press {
         Press::Open { hosted_url: Some(url), .. } => Json(json!({ "hosted_link_url": url })).into_response(),
         Press::Open { link_token, hosted_url: None, .. } => Json(json!({ "link_token": link_token })).into_response(),
         Press::Works => (StatusCode::CONFLICT, Json(json!({ "state": "works" }))).into_response(),
+        Press::LinkAnew => (StatusCode::CONFLICT, Json(json!({ "state": "anew" }))).into_response(),
         Press::Gone | Press::Unknown => StatusCode::GONE.into_response(),
         Press::TooMany { retry_after } => {
             (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, retry_after.as_secs().to_string())]).into_response()
         }
-        Press::PlaidDown => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "trouble": "plaid" }))).into_response(),
-        Press::BankDown => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "trouble": "bank" }))).into_response(),
+        Press::PlaidDown => works_not("plaid"),
+        Press::BankDown => works_not("bank"),
+        Press::Ours => works_not("ours"),
     }
 }
 
@@ -94,11 +125,21 @@ fn form_answer(engine: &Engine, visit: &Visit, item: &Item, press: Press) -> Res
         Press::Open { hosted_url: None, .. } | Press::PlaidDown => RepairPage::Trouble { what: Trouble::Plaid, path },
         Press::Works => RepairPage::Works { banks: vec![bank] },
         Press::Gone => RepairPage::Gone { bank },
-        Press::Unknown => RepairPage::NoLonger,
+        Press::LinkAnew => RepairPage::LinkAnew { bank },
+        Press::Unknown => RepairPage::NoLonger { path },
         Press::TooMany { .. } => RepairPage::Trouble { what: Trouble::Busy, path },
         Press::BankDown => RepairPage::Trouble { what: Trouble::Bank { name: bank }, path },
+        Press::Ours => RepairPage::Trouble { what: Trouble::Ours { name: bank }, path },
     };
     with_view(engine, visit.profile.as_ref(), |view| page::repair(view, &page)).into_response()
+}
+
+/// Sends a fresh link to the address on file, and says the same whether the old one was ever ours.
+pub(super) async fn send_fresh(State(engine): State<Engine>, Path(token): Path<String>) -> Page {
+    match engine.send_fresh_link(&token).await {
+        Ok(()) => with_view(&engine, None, |view| page::repair(view, &RepairPage::FreshLinkSent)),
+        Err(error) => failed(&engine, &error),
+    }
 }
 
 /// What the page says when Link is done. Link's own session id is not needed: Plaid is asked about the Item.
@@ -142,32 +183,51 @@ async fn visit(engine: &Engine, token: &str) -> Result<Option<Visit>, StoreError
     };
     let profile = engine.store.user(user.clone()).await?;
     let items = engine.store.items_of(user).await?;
-    Ok(Some(Visit { profile, items, path: engine.public_path(&format!("repair/{token}")) }))
+    Ok(Some(Visit { profile, items, path: path(engine, token) }))
 }
 
-fn overview(engine: &Engine, visit: &Visit) -> RepairPage {
-    let here: Vec<&Item> = visit.items.iter().filter(|item| item.state() != ItemState::Removed).collect();
-    let Some(first) = visit.items.first() else { return RepairPage::NoLonger };
+fn path(engine: &Engine, token: &str) -> String {
+    engine.public_path(&format!("repair/{token}"))
+}
+
+/// What a person sees who opens the link, from what is known: nobody is asked.
+fn overview(visit: &Visit, mode: LinkMode, now: Timestamp) -> RepairPage {
+    let Some(first) = visit.items.first() else { return RepairPage::NoLonger { path: visit.path.clone() } };
+    let mut here: Vec<(&Item, What)> =
+        visit.items.iter().filter(|item| item.removed.is_none()).map(|item| (item, what(item))).collect();
     if here.is_empty() {
         return RepairPage::Gone { bank: bank_name(first) };
     }
-    let mut broken: Vec<&Item> = here.iter().copied().filter(|item| needs_repair(item)).collect();
-    if broken.is_empty() {
-        return RepairPage::Works { banks: here.into_iter().map(bank_name).collect() };
+    if here.iter().all(|(_, what)| matches!(what, What::Works | What::Impaired)) {
+        return match here.iter().find(|(_, what)| *what == What::Impaired) {
+            Some((item, _)) => RepairPage::Trouble { what: hindrance(item), path: visit.path.clone() },
+            None => RepairPage::Works { banks: here.into_iter().map(|(item, _)| bank_name(item)).collect() },
+        };
     }
-    broken.sort_by_key(|item| item.state());
-    RepairPage::Broken {
-        banks: broken
-            .into_iter()
-            .map(|item| Bank { item: item.id.clone(), name: bank_name(item), what: what(item) })
-            .collect(),
-        path: visit.path.clone(),
-        mode: link_mode(engine),
-    }
+    // What is open, the most urgent first; then what was done just now, ticked.
+    here.retain(|(item, what)| *what != What::Works || is_just_done(item, now));
+    here.sort_by_key(|(item, _)| item.state());
+    let bank = |(item, what): (&Item, What)| Bank { item: item.id.clone(), name: bank_name(item), what };
+    RepairPage::Broken { banks: here.into_iter().map(bank).collect(), path: visit.path.clone(), mode: Box::new(mode) }
 }
 
 fn needs_repair(item: &Item) -> bool {
     is_addressable(item) && item.state() != ItemState::Healthy
+}
+
+fn is_just_done(item: &Item, now: Timestamp) -> bool {
+    match &item.login {
+        Login::Mended { at, .. } => now.duration_since(*at) < SHOWN_DONE,
+        Login::Sound | Login::Broken(_) => false,
+    }
+}
+
+/// Why nothing can be done about an Item that needs nothing from its user.
+fn hindrance(item: &Item) -> Trouble {
+    match item.token {
+        Token::Foreign | Token::Refused => Trouble::Ours { name: bank_name(item) },
+        Token::Unproven | Token::Proven => Trouble::Bank { name: bank_name(item) },
+    }
 }
 
 /// The Item of a press: the one that is named, if it is the user's; else the one that needs it most.
@@ -179,7 +239,15 @@ fn chosen<'a>(visit: &'a Visit, named: Option<&ItemId>) -> Option<&'a Item> {
 }
 
 fn what(item: &Item) -> What {
+    match item.token {
+        // The newer connection to the same bank counts.
+        _ if item.superseded_by.is_some() => return What::Works,
+        Token::Foreign | Token::Refused => return What::Impaired,
+        Token::Unproven => return What::Works,
+        Token::Proven => {}
+    }
     match item.state() {
+        ItemState::Healthy if item.impaired.is_some() => What::Impaired,
         ItemState::Removed | ItemState::Healthy => What::Works,
         ItemState::Revoked => What::AccessWithdrawn,
         ItemState::LoginRequired => What::LoginRequired,
@@ -203,12 +271,13 @@ fn is_form(request: &Request) -> bool {
     kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
 }
 
-fn gone(engine: &Engine, is_form: bool) -> Response {
-    if is_form { no_longer(engine).into_response() } else { StatusCode::GONE.into_response() }
+fn gone(engine: &Engine, token: &str, is_form: bool) -> Response {
+    if is_form { no_longer(engine, token).into_response() } else { StatusCode::GONE.into_response() }
 }
 
-fn no_longer(engine: &Engine) -> Page {
-    with_view(engine, None, |view| page::repair(view, &RepairPage::NoLonger))
+fn no_longer(engine: &Engine, token: &str) -> Page {
+    let page = RepairPage::NoLonger { path: path(engine, token) };
+    with_view(engine, None, |view| page::repair(view, &page))
 }
 
 /// Our own fault: logged here, and said to the visitor without the cause.
@@ -217,13 +286,15 @@ pub(super) fn failed(engine: &Engine, error: &StoreError) -> Page {
     with_view(engine, None, page::fault)
 }
 
-fn link_mode(engine: &Engine) -> LinkMode {
+/// How a page opens update mode: as configured, but at Plaid's own page where pop-ups cannot be counted on.
+fn link_mode(engine: &Engine, is_in_app: bool) -> LinkMode {
     let plaid = &engine.config.plaid;
+    let hosted = engine.hosted_link_origin();
     match plaid.link_mode {
-        config::LinkMode::Embedded => {
-            LinkMode::Embedded { script: plaid.link_script_url.clone(), api: plaid.base_url.clone() }
+        config::LinkMode::Embedded if !is_in_app => {
+            LinkMode::Embedded { script: plaid.link_script_url.clone(), api: plaid.base_url.clone(), hosted }
         }
-        config::LinkMode::Hosted => LinkMode::Hosted { page: engine.hosted_link_origin() },
+        config::LinkMode::Embedded | config::LinkMode::Hosted => LinkMode::Hosted { page: hosted },
     }
 }
 

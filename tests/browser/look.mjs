@@ -86,8 +86,8 @@ export class Eyes {
   }
 
   /// A browser of its own: nothing kept from another. `expected` are complaints of the console that belong to the walk.
-  async device({ script = true, expected = [] } = {}) {
-    const context = await this.browser.newContext({ viewport: DESK, colorScheme: 'light', javaScriptEnabled: script });
+  async device({ script = true, expected = [], ...more } = {}) {
+    const context = await this.browser.newContext({ viewport: DESK, colorScheme: 'light', javaScriptEnabled: script, ...more });
     context.setDefaultTimeout(PATIENCE_MS);
     await context.addInitScript(() => {
       document.addEventListener('securitypolicyviolation', (event) => {

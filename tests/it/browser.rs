@@ -345,8 +345,21 @@ fn login_required() -> Act {
 async fn a_letter_leads_to_a_bank_that_works_again_and_to_no_more_letters() {
     let Some(tools) = tools() else { return };
     let mut stage = Stage::start(tools, "embedded").await;
-    let broken =
-        ["main", "back", "reload", "left", "wrong", "dead", "keyboard", "elsewhere", "trouble", "removed", "stopper"];
+    let broken = [
+        "main",
+        "back",
+        "reload",
+        "left",
+        "wrong",
+        "dead",
+        "keyboard",
+        "elsewhere",
+        "trouble",
+        "removed",
+        "stopper",
+        "script",
+        "app",
+    ];
     for user in broken {
         stage.user(user, &[PLATYPUS], login_required()).await;
     }
@@ -360,7 +373,7 @@ async fn a_letter_leads_to_a_bank_that_works_again_and_to_no_more_letters() {
     users.extend(["many", "never", "consent", "accounts"]);
     let letters = stage.letters(&users).await;
     let walked = stage.walk("embedded", json!({ "letters": letters })).await;
-    assert_eq!(walked.steps.len(), 19, "{:?}", walked.steps);
+    assert_eq!(walked.steps.len(), 20, "{:?}", walked.steps);
     assert!(walked.looks >= 60, "only {} looks", walked.looks);
 
     let repaired = ["main", "back", "reload", "left", "wrong", "dead", "keyboard", "elsewhere", "trouble", "many"];

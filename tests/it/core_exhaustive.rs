@@ -147,6 +147,7 @@ fn mentions() -> Vec<Mention> {
         all.push(Mention { letter, episode: 99, topic: Topic::Reminder { kind, rung: 1 } });
     }
     all.push(Mention { letter, episode: 2, topic: Topic::WorksAgain });
+    all.push(Mention { letter, episode: 2, topic: Topic::FreshLink });
     all.push(Mention { letter, episode: 99, topic: Topic::WorksAgain });
     all
 }

@@ -151,6 +151,7 @@ impl Model {
             }
             match line.topic {
                 Topic::WorksAgain => assert!(!self.broken, "told that it works"),
+                Topic::FreshLink => panic!("nobody asked for a link"),
                 Topic::Reminder { kind, .. } => {
                     assert_eq!(kind, Kind::LoginRequired);
                     assert!(self.broken, "reminded of what works");

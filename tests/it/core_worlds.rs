@@ -99,6 +99,7 @@ fn promises(world: &World, seed: u64) {
             let just_repaired = truth.repaired_at.is_some_and(|repaired| left.at.duration_since(repaired) < hours(1));
             match line.topic {
                 Topic::WorksAgain => assert!(truth.broken_since.is_none(), "{}", at("works again when it does")),
+                Topic::FreshLink => panic!("{}", at("nobody asks for a link")),
                 Topic::Reminder { kind: Kind::LoginRequired, .. } => {
                     let since = truth.broken_since.unwrap_or_else(|| panic!("{}", at("broken when it says so")));
                     let known = known_since.unwrap_or_else(|| panic!("{}", at("known to be broken")));
@@ -139,6 +140,7 @@ fn ladders_are_climbed_once(item: &ItemId, letters: &[&Left], seed: u64) {
                 assert!(before.is_none_or(|before| before < rung), "seed {seed}: {item} rung {rung} after {before:?}");
                 owed += u32::from(kind == Kind::LoginRequired);
             }
+            Topic::FreshLink => {}
             Topic::WorksAgain => {
                 assert!(owed > 0, "seed {seed}: {item}: a word that nobody is owed");
                 owed = 0;

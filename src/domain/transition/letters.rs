@@ -13,6 +13,7 @@ impl Draft {
                 *passed = (*passed).max(rung.saturating_add(1));
             }),
             Topic::WorksAgain => self.on_mended(mention.episode, |letters, answered| *answered = letters),
+            Topic::FreshLink => {}
         }
     }
 
@@ -25,7 +26,7 @@ impl Draft {
                     self.tell(Notice::LadderEnded { episode: mention.episode });
                 }
             }
-            Topic::WorksAgain => {}
+            Topic::WorksAgain | Topic::FreshLink => {}
         }
     }
 
@@ -35,6 +36,7 @@ impl Draft {
                 *passed = (*passed).min(rung);
             }),
             Topic::WorksAgain => self.on_mended(mention.episode, |_, answered| *answered = 0),
+            Topic::FreshLink => {}
         }
     }
 

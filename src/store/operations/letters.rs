@@ -10,12 +10,13 @@ use rusqlite::Connection;
 use super::Result;
 use crate::domain::compose::{Circumstances, Composition, Line, Sent, User};
 use crate::domain::event::Event;
+use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
 use crate::store::letters::{ClaimedLetter, LetterOutcome, LetterView};
 use crate::store::steps::{Rule, Told};
 use crate::store::users::{NewProfile, Profile, Wish};
-use crate::store::{Store, items, letters, links, steps, users};
+use crate::store::{Purpose, Store, items, letters, links, steps, users};
 
 /// What follows for a user from all Items, the letters sent so far and the circumstances.
 pub type Compose = dyn Fn(&User, &[Item], &[Sent], &Circumstances) -> Composition + Send + Sync;
@@ -40,6 +41,9 @@ pub struct Composed {
     /// What the operator and the application are told.
     pub told: Vec<Told>,
 }
+
+/// What follows when somebody asks for a fresh link: from the user, all Items, and when there were others.
+pub type FreshLink = dyn Fn(&Profile, &[Item], &[Timestamp]) -> Answer + Send + Sync;
 
 /// A letter that was claimed, with all that it is made of.
 #[derive(Clone, Debug)]
@@ -147,6 +151,38 @@ impl Store {
                 }
             }
             Ok(Composed { composition, told })
+        };
+        self.threads.write(operation).await
+    }
+
+    /// Somebody asks for a fresh link on the page of an old one: writes the letter's row with its link, if there is anybody to
+    /// write to. Answers nothing for a link that never was.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn write_fresh_link(
+        &self,
+        token: &str,
+        decide: Box<FreshLink>,
+        letter: LetterId,
+        rule: Rule,
+    ) -> Result<Option<(UserId, Answer)>> {
+        let inner = Arc::clone(&self.inner);
+        let Some(id) = inner.sealer.link_id(Purpose::Repair.name(), token).map(str::to_owned) else { return Ok(None) };
+        let operation = move |connection: &Connection| {
+            let now = rule.now;
+            let Some(user) = links::owner(connection, &id)? else { return Ok(None) };
+            let Some(profile) = users::get(connection, &inner.sealer, &user)? else { return Ok(None) };
+            let since = now.checked_sub(ASKED_SPAN).unwrap_or(Timestamp::MIN);
+            let asked = letters::fresh_links(connection, &user, since)?;
+            let owned = items::of_user(connection, user.as_str())?;
+            let answer = decide(&profile, &owned, &asked);
+            if let Answer::Write(lines) = &answer {
+                let link = links::create(connection, &user, now)?;
+                letters::insert(connection, letter, &user, lines, &link, now)?;
+                mention(connection, &rule, letter, lines, Event::LetterComposed, &mut Vec::new())?;
+            }
+            Ok(Some((user, answer)))
         };
         self.threads.write(operation).await
     }

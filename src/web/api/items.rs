@@ -292,5 +292,7 @@ pub(super) async fn link_token(
         )),
         Press::PlaidDown => Err(plaid_failed("Plaid gives no Link token; the log and /readyz say why")),
         Press::BankDown => Err(plaid_failed("the bank is down")),
+        Press::LinkAnew => conflict("update mode cannot repair the Item: the user has to link the bank anew"),
+        Press::Ours => Err(plaid_failed("Plaid refuses until you act: the Item's journal and the log name the code")),
     }
 }

@@ -108,11 +108,11 @@ fn policy(nonce: &Nonce, link: Option<&LinkMode>) -> String {
             "{common}; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; connect-src 'self'; form-action 'self' {}",
             origin(page)
         ),
-        Some(LinkMode::Embedded { script, api }) => {
-            let (script, api) = (origin(script), origin(api));
+        Some(LinkMode::Embedded { script, api, hosted }) => {
+            let (script, api, hosted) = (origin(script), origin(api), origin(hosted));
             format!(
                 "{common}; script-src 'nonce-{nonce}' {script}; style-src 'nonce-{nonce}' {script}; img-src data: {script}; \
-                 font-src {script}; frame-src {script}; connect-src 'self' {script} {api}; form-action 'self'"
+                 font-src {script}; frame-src {script}; connect-src 'self' {script} {api}; form-action 'self' {hosted}"
             )
         }
     }

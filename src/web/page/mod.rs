@@ -8,9 +8,10 @@
 //!
 //! | request | answers |
 //! |---|---|
-//! | `POST {path}/link`, JSON `{"item_id", "renew"?}`; `renew: true` = the token handed out before is dead | 200 `{"link_token", "hosted_link_url"?}` (embedded) or `{"hosted_link_url"}` (hosted) · 409 works already · 410 the link or the connection is gone · 429 · 503 `{"trouble": "plaid"` or `"bank"}` |
-//! | the same as a form (`item_id=…`): a browser without script, hosted mode only | 303 to the hosted page, or a [`Page`] of the same status |
+//! | `POST {path}/link`, JSON `{"item_id", "renew"?}`; `renew: true` = the token handed out before is dead | 200 `{"link_token"}` (embedded) or `{"hosted_link_url"}` (hosted) · 409 `{"state": "works"` or `"anew"}` · 410 the link or the connection is gone · 429 · 503 `{"trouble": "plaid"`, `"bank"` or `"ours"}` |
+//! | the same as a form (`item_id=…`): a browser without script, or one in which Plaid's script is blocked | 303 to Plaid's own page, or a [`Page`] of the same status |
 //! | `POST {path}/done`, JSON `{"item_id", "link_session_id": string or null}`; the first is a claim, the others ask again | 200 `{"state": "works"`, `"checking"` or `"broken"}` · 410 |
+//! | `POST {path}/fresh`, an empty form: a link that does not open any more | 200, one [`Page`] for all |
 //! | `GET /repair-return` | [`way_back`]; both the OAuth redirect and the hosted page's completion lead there |
 
 mod bank_name;
@@ -56,12 +57,14 @@ pub struct View<'a> {
 /// How update mode is opened.
 #[derive(Clone, Debug)]
 pub enum LinkMode {
-    /// Plaid Link inside the page.
+    /// Plaid Link inside the page. Without script, or where Plaid's is blocked, Plaid's own page.
     Embedded {
         /// Plaid's script.
         script: Url,
         /// Plaid's API, to which that script talks.
         api: Url,
+        /// Where Plaid's own page is, as in [`LinkMode::Hosted`].
+        hosted: Url,
     },
     /// Plaid's own page.
     Hosted {
@@ -79,7 +82,7 @@ pub enum RepairPage {
         /// `/repair/{token}`, with whatever prefix the public address has.
         path: String,
         /// How update mode is opened.
-        mode: LinkMode,
+        mode: Box<LinkMode>,
     },
     /// Nothing is to be done.
     Works {
@@ -87,9 +90,19 @@ pub enum RepairPage {
         banks: Vec<Option<String>>,
     },
     /// The link is unknown, expired or revoked: one page for all three, so that it tells nothing apart.
-    NoLonger,
+    NoLonger {
+        /// `/repair/{token}`, to ask for a fresh one.
+        path: String,
+    },
+    /// A fresh link was asked for: one answer, whether there is anybody to send it to or not.
+    FreshLinkSent,
     /// The link is good, but the connection was removed.
     Gone {
+        /// The bank's name, where it is known.
+        bank: Option<String>,
+    },
+    /// The connection is there, but nobody can repair it.
+    LinkAnew {
         /// The bank's name, where it is known.
         bank: Option<String>,
     },
@@ -129,6 +142,8 @@ pub enum What {
     NewAccounts,
     /// The user withdrew the permission.
     AccessWithdrawn,
+    /// Nothing: it does not work, and the user can do nothing about it.
+    Impaired,
     /// Nothing: it works.
     Works,
 }
@@ -141,6 +156,11 @@ pub enum Trouble {
     /// The bank is down.
     Bank {
         /// Its name, where it is known.
+        name: Option<String>,
+    },
+    /// The operator has to do something.
+    Ours {
+        /// The bank's name, where it is known.
         name: Option<String>,
     },
     /// Too many presses.
@@ -168,10 +188,22 @@ pub fn repair(view: &View<'_>, page: &RepairPage) -> Page {
     match page {
         RepairPage::Broken { banks, path, mode } => broken(view, words, banks, path, mode),
         RepairPage::Works { banks } => works(view, words, banks),
-        RepairPage::NoLonger => {
+        RepairPage::NoLonger { path } => {
             let text = &words.no_longer;
-            let notice = Notice::new(&text.heading, &[&text.text, &text.next]).leads_to_app();
+            let mut notice = Notice::new(&text.heading, &[&text.text, &text.next]);
+            let action = format!("{path}/fresh");
+            notice.form = Some(Form { action: &action, label: &text.button, field: None });
             notice.render(view, words, StatusCode::GONE, None)
+        }
+        RepairPage::FreshLinkSent => {
+            let text = &words.no_longer;
+            let notice = Notice::new(&text.sent_heading, &[&text.sent_text, &text.sent_next]).leads_to_app();
+            notice.render(view, words, StatusCode::OK, None)
+        }
+        RepairPage::LinkAnew { bank } => {
+            let text = &words.anew;
+            let notice = Notice::new(&text.heading, &[&text.text, &text.next]).leads_to_app();
+            notice.render(view, words, StatusCode::CONFLICT, bank.as_deref())
         }
         RepairPage::Gone { bank } => {
             let text = &words.gone;
@@ -209,7 +241,7 @@ pub fn unsubscribe(view: &View<'_>, page: &UnsubscribePage) -> Page {
             let mut notice = Notice::new(&text.ask_heading, &[&text.ask_text]);
             // The same field as a mail program's one-click request, so that the handler has one form to read.
             notice.form =
-                Some(Form { action: path, label: &text.ask_button, field: ("List-Unsubscribe", "One-Click") });
+                Some(Form { action: path, label: &text.ask_button, field: Some(("List-Unsubscribe", "One-Click")) });
             notice.render(view, words, StatusCode::OK, None)
         }
         UnsubscribePage::Done => {
@@ -251,8 +283,6 @@ fn broken(view: &View<'_>, words: &'static Words, banks: &[Bank], path: &str, mo
         many => one.is_none(),
         banks => Value::from(minijinja::value::Serde(&shown)),
         path,
-        embedded => matches!(mode, LinkMode::Embedded { .. }),
-        no_script => say(&words.repair.no_script),
         next => context! {
             heading => say(&words.repair.next_heading),
             plaid => say(&words.repair.next_plaid),
@@ -278,6 +308,7 @@ struct BankText {
     heading: String,
     reason: String,
     button: Option<String>,
+    works: bool,
 }
 
 impl BankText {
@@ -290,6 +321,7 @@ impl BankText {
             What::Ends { on, why } => (&*text.ends_heading, ends_reason(words, on, why), Some(&text.renew_button)),
             What::NewAccounts => (&*text.new_accounts_heading, &text.new_accounts_reason, Some(&text.accounts_button)),
             What::AccessWithdrawn => (&*text.withdrawn_heading, &text.withdrawn_reason, Some(&text.share_button)),
+            What::Impaired => ("{title}", &text.impaired, None),
             What::Works => ("{title}", &text.works, None),
         };
         let date = match bank.what {
@@ -298,6 +330,7 @@ impl BankText {
             | What::LoginRequired
             | What::NewAccounts
             | What::AccessWithdrawn
+            | What::Impaired
             | What::Works => String::new(),
         };
         let say = |text: &str| {
@@ -308,6 +341,7 @@ impl BankText {
             heading: say(heading),
             reason: say(reason),
             button: button.map(|button| say(button)),
+            works: bank.what == What::Works,
             name,
             title,
         }
@@ -331,11 +365,11 @@ fn works(view: &View<'_>, words: &'static Words, banks: &[Option<String>]) -> Pa
     let text = &words.works;
     match names.as_slice() {
         [] | [_] => {
-            let notice = Notice::new(&text.one_heading, &[&text.text]).good().leads_to_app();
+            let notice = Notice::new(&text.one_heading, &[&text.text, &text.next]).good().leads_to_app();
             notice.render(view, words, StatusCode::OK, banks.first().and_then(|name| name.as_deref()))
         }
         [_, _, ..] => {
-            let mut notice = Notice::new(&text.many_heading, &[&text.many_text]).leads_to_app();
+            let mut notice = Notice::new(&text.many_heading, &[&text.many_text, &text.next]).leads_to_app();
             notice.list = names;
             notice.render(view, words, StatusCode::OK, None)
         }
@@ -347,6 +381,7 @@ fn trouble(view: &View<'_>, words: &'static Words, what: &Trouble, path: &str) -
     let (paragraphs, bank, status) = match what {
         Trouble::Plaid => ([&*text.plaid, &*text.later], None, StatusCode::SERVICE_UNAVAILABLE),
         Trouble::Bank { name } => ([&*text.bank, &*text.later], name.as_deref(), StatusCode::SERVICE_UNAVAILABLE),
+        Trouble::Ours { name } => ([&*text.ours, &*text.write], name.as_deref(), StatusCode::SERVICE_UNAVAILABLE),
         Trouble::Busy => ([&*text.busy, &*text.soon], None, StatusCode::TOO_MANY_REQUESTS),
     };
     let mut notice = Notice::new(&text.heading, &paragraphs);
@@ -368,7 +403,8 @@ struct Notice<'a> {
 struct Form<'a> {
     action: &'a str,
     label: &'a str,
-    field: (&'a str, &'a str),
+    /// What it says beside being pressed.
+    field: Option<(&'a str, &'a str)>,
 }
 
 impl<'a> Notice<'a> {
@@ -404,7 +440,7 @@ impl<'a> Notice<'a> {
             good => self.good,
             list => self.list,
             form => self.form.map(|form| context! {
-                action => form.action, label => say(form.label), name => form.field.0, value => form.field.1,
+                action => form.action, label => say(form.label), field => form.field,
             }),
             link => link.map(|(url, label)| context! { url, label => say(label) }),
         };

@@ -13,13 +13,27 @@ const ANSWER_MS = 25 * 1000;
 // Together about half a minute: after that the person may go, the server goes on asking.
 const ASK_AGAIN_MS = [0, 1500, 2500, 4000, 6000, 8000, 8000];
 
+// What to say when Link ends with an error: by its code, else by its type.
 const CLASSES = {
-INVALID_CREDENTIALS: 'credentials', INVALID_MFA: 'credentials', INVALID_OTP: 'credentials', INVALID_PHONE_NUMBER: 'credentials',
-INVALID_SEND_METHOD: 'credentials', INSUFFICIENT_CREDENTIALS: 'left', USER_INPUT_TIMEOUT: 'left',
-ITEM_LOCKED: 'at_bank', PASSWORD_RESET_REQUIRED: 'at_bank', USER_SETUP_REQUIRED: 'at_bank',
-ITEM_NOT_SUPPORTED: 'anew', MFA_NOT_SUPPORTED: 'anew', INVALID_UPDATED_USERNAME: 'anew', ITEM_NOT_FOUND: 'anew',
-USER_PERMISSION_REVOKED: 'anew', INSTITUTION_NO_LONGER_SUPPORTED: 'anew', NO_ACCOUNTS: 'anew'
+INVALID_CREDENTIALS: 'credentials', INVALID_MFA: 'credentials', INVALID_OTP: 'credentials',
+INVALID_PHONE_NUMBER: 'credentials', INVALID_SEND_METHOD: 'credentials',
+INSUFFICIENT_CREDENTIALS: 'left', USER_INPUT_TIMEOUT: 'left',
+ITEM_LOCKED: 'locked', PASSWORD_RESET_REQUIRED: 'new_password', USER_SETUP_REQUIRED: 'setup',
+ACCESS_NOT_GRANTED: 'not_shared', NO_ACCOUNTS: 'not_shared', NO_AUTH_ACCOUNTS: 'not_shared', INVALID_ACCOUNT_ID: 'not_shared',
+INVALID_UPDATED_USERNAME: 'other_login',
+ITEM_NOT_SUPPORTED: 'anew', MFA_NOT_SUPPORTED: 'anew', ITEM_NOT_FOUND: 'anew', USER_PERMISSION_REVOKED: 'anew',
+NO_INVESTMENT_ACCOUNTS: 'anew', NO_INVESTMENT_AUTH_ACCOUNTS: 'anew', NO_LIABILITY_ACCOUNTS: 'anew',
+PRODUCT_NOT_ENABLED: 'anew', PRODUCTS_NOT_SUPPORTED: 'anew', INSTITUTION_NO_LONGER_SUPPORTED: 'anew',
+UNSUPPORTED_RESPONSE: 'ours', UNAUTHORIZED_INSTITUTION: 'ours', INSTITUTION_REGISTRATION_REQUIRED: 'ours',
+INSTITUTION_NOT_ENABLED_IN_ENVIRONMENT: 'ours', MANUAL_VERIFICATION_REQUIRED: 'ours',
+PRODUCT_NOT_READY: 'plaid_down', INVALID_LINK_TOKEN: 'failed'
 };
+const TYPES = {
+RATE_LIMIT_EXCEEDED: 'limit', INSTITUTION_ERROR: 'bank_down', API_ERROR: 'plaid_down',
+INVALID_INPUT: 'ours', INVALID_REQUEST: 'ours'
+};
+// After these the person goes to the application.
+const TO_APP = ['anew', 'other_login', 'slow'];
 
 const byId = id => document.getElementById(id);
 const pause = ms => new Promise(done => setTimeout(done, ms));
@@ -79,15 +93,10 @@ document.head.appendChild(tag);
 
 // Link's own words are not shown: they come in Link's time and tone, and now and then in another language.
 function exitWords(error) {
-if (!error) return 'left';
-if (CLASSES[error.error_code]) return CLASSES[error.error_code];
-if (error.error_type === 'RATE_LIMIT_EXCEEDED') return 'limit';
-if (error.error_type === 'INSTITUTION_ERROR') return 'bank_down';
-if (error.error_type === 'API_ERROR') return 'plaid_down';
-return 'failed';
+return error ? CLASSES[error.error_code] || TYPES[error.error_type] || 'failed' : 'left';
 }
 
-// A job is one press for one bank: { path, item, bank, say, rest, works }.
+// A job is one press for one bank: { path, item, bank, form, say, rest, works }.
 async function start(job, renewed) {
 job.say('opening');
 const message = { item_id: job.item };
@@ -102,11 +111,12 @@ if (answer.status === 200 && body.hosted_link_url) {
 keep(job, null, true);
 return location.assign(body.hosted_link_url);
 }
-if (answer.status === 409) return job.works();
+if (answer.status === 409 && body.state !== 'anew') return job.works();
 // The page itself says why, in the server's words.
 if (answer.status === 410) return location.replace(job.path);
-if (answer.status === 429) job.say('wait');
-else if (answer.status === 503) job.say(body.trouble === 'bank' ? 'bank_down' : 'plaid_down');
+if (answer.status === 409) job.say('anew');
+else if (answer.status === 429) job.say('wait');
+else if (answer.status === 503) job.say({ bank: 'bank_down', ours: 'ours' }[body.trouble] || 'plaid_down');
 else job.say(answer.status === 0 ? 'offline' : 'failed');
 job.rest();
 }
@@ -121,7 +131,7 @@ await loadLink();
 } catch (e) {
 forget();
 history.replaceState(null, '', job.path);
-job.say('blocked', body.hosted_link_url);
+job.say('blocked');
 return job.rest();
 }
 let link = null;
@@ -132,7 +142,9 @@ onSuccess: (publicToken, about) => { close(); check(job, about && about.link_ses
 onExit: error => {
 close();
 if (error && error.error_code === 'INVALID_LINK_TOKEN' && !renewed) return start(job, true);
-job.say(error && error.error_code === 'INVALID_LINK_TOKEN' ? 'failed' : exitWords(error));
+// Removed while Link was open: the page says so.
+if (error && error.error_code === 'ITEM_CONCURRENTLY_DELETED') return location.replace(job.path);
+job.say(exitWords(error));
 job.rest();
 }
 };
@@ -162,14 +174,17 @@ job.say('slow');
 job.rest();
 }
 
-function sayInto(line, bank, key, hosted) {
+function sayInto(line, bank, key) {
 line.textContent = fill(words[key], bank);
-if (hosted) {
-const way = document.createElement('a');
-way.href = hosted;
-way.textContent = words.hosted;
-line.appendChild(way);
 }
+
+// Plaid's own page, where Plaid's script cannot be loaded. The form goes there without any script of ours.
+function offerHosted(line, job) {
+const way = document.createElement('button');
+way.type = 'button';
+way.textContent = words.hosted;
+way.addEventListener('click', () => { keep(job, null, true); job.form.submit(); });
+line.appendChild(way);
 }
 
 function repairPage() {
@@ -217,9 +232,12 @@ start({
 path: new URL(form.action).pathname.replace(/\/link$/, ''),
 item: section.dataset.item,
 bank: bank,
-say: (key, hosted) => {
-sayInto(section.querySelector('.status'), bank, key, hosted);
-byId('open').hidden = key !== 'anew' && key !== 'slow';
+form: form,
+say: function (key) {
+const line = section.querySelector('.status');
+sayInto(line, bank, key);
+if (key === 'blocked') offerHosted(line, this);
+byId('open').hidden = !TO_APP.includes(key);
 },
 rest: () => mark(false),
 works: () => done(section, bank)
@@ -246,7 +264,7 @@ const job = {
 path: found.path,
 item: found.item,
 bank: found.bank,
-say: (key, hosted) => sayInto(byId('status'), found.bank, key, hosted),
+say: key => sayInto(byId('status'), found.bank, key),
 rest: () => { byId('title').textContent = heading; again.hidden = false; },
 works: () => location.replace(found.path)
 };

@@ -27,6 +27,7 @@ fn embedded() -> LinkMode {
     LinkMode::Embedded {
         script: "https://cdn.plaid.com/link/v2/stable/link-initialize.js".parse().unwrap(),
         api: "https://sandbox.plaid.com".parse().unwrap(),
+        hosted: "https://*.plaid.com".parse().unwrap(),
     }
 }
 
@@ -39,12 +40,16 @@ fn bank(name: Option<&str>, what: What) -> Bank {
 }
 
 fn broken(banks: Vec<Bank>, mode: LinkMode) -> RepairPage {
-    RepairPage::Broken { banks, path: "/repair/token-1".to_owned(), mode }
+    RepairPage::Broken { banks, path: "/repair/token-1".to_owned(), mode: Box::new(mode) }
+}
+
+fn no_longer() -> RepairPage {
+    RepairPage::NoLonger { path: "/repair/token-1".to_owned() }
 }
 
 fn all_needs() -> Vec<What> {
     let on = Some("2027-05-12T10:00:00Z".parse().unwrap());
-    let mut needs = vec![What::LoginRequired, What::NewAccounts, What::AccessWithdrawn, What::Works];
+    let mut needs = vec![What::LoginRequired, What::NewAccounts, What::AccessWithdrawn, What::Impaired, What::Works];
     for why in [ExpiryReason::ConsentEnds, ExpiryReason::BankMoves, ExpiryReason::Unsaid] {
         needs.extend([What::Ends { on, why }, What::Ends { on: None, why }]);
     }
@@ -68,9 +73,11 @@ fn every_page(name: Option<&str>) -> Vec<(String, Page)> {
     repairs.push(("works".to_owned(), RepairPage::Works { banks: vec![own()] }));
     repairs.push(("many work".to_owned(), RepairPage::Works { banks: vec![own(), own()] }));
     repairs.push(("none".to_owned(), RepairPage::Works { banks: vec![] }));
-    repairs.push(("no longer".to_owned(), RepairPage::NoLonger));
+    repairs.push(("no longer".to_owned(), no_longer()));
+    repairs.push(("fresh link sent".to_owned(), RepairPage::FreshLinkSent));
+    repairs.push(("link anew".to_owned(), RepairPage::LinkAnew { bank: own() }));
     repairs.push(("gone".to_owned(), RepairPage::Gone { bank: own() }));
-    for what in [Trouble::Plaid, Trouble::Bank { name: own() }, Trouble::Busy] {
+    for what in [Trouble::Plaid, Trouble::Bank { name: own() }, Trouble::Ours { name: own() }, Trouble::Busy] {
         repairs.push((format!("{what:?}"), RepairPage::Trouble { what, path: path() }));
     }
     let mut pages: Vec<_> = repairs.into_iter().map(|(name, page)| (name, seen(|view| repair(view, &page)))).collect();
@@ -204,12 +211,12 @@ fn only_a_page_that_opens_link_may_name_plaids_hosts() {
             "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
              script-src 'nonce-{NONCE_TEXT}' https://cdn.plaid.com; style-src 'nonce-{NONCE_TEXT}' https://cdn.plaid.com; \
              img-src data: https://cdn.plaid.com; font-src https://cdn.plaid.com; frame-src https://cdn.plaid.com; \
-             connect-src 'self' https://cdn.plaid.com https://sandbox.plaid.com; form-action 'self'"
+             connect-src 'self' https://cdn.plaid.com https://sandbox.plaid.com; form-action 'self' https://*.plaid.com"
         )
     );
     let hosted = policy(seen(|view| repair(view, &broken(one(), hosted()))));
     assert!(hosted.ends_with("connect-src 'self'; form-action 'self' https://*.plaid.com"), "{hosted}");
-    for page in [RepairPage::NoLonger, RepairPage::Works { banks: vec![] }] {
+    for page in [no_longer(), RepairPage::FreshLinkSent, RepairPage::Works { banks: vec![] }] {
         let policy = policy(seen(|view| repair(view, &page)));
         assert!(!policy.contains("plaid") && !policy.contains("script-src"), "{policy}");
     }
@@ -238,7 +245,8 @@ fn a_hostile_brand_does_not_end_the_script_element() {
 fn a_dead_link_tells_nothing_apart_and_trouble_says_when_to_return() {
     let status = |page: &RepairPage| seen(|view| repair(view, page)).status().as_u16();
     let trouble = |what| RepairPage::Trouble { what, path: "/repair/token-1".to_owned() };
-    assert_eq!(status(&RepairPage::NoLonger), 410);
+    assert_eq!(status(&no_longer()), 410);
+    assert_eq!(status(&RepairPage::FreshLinkSent), 200);
     assert_eq!(status(&trouble(Trouble::Plaid)), 503);
     assert_eq!(status(&trouble(Trouble::Busy)), 429);
     assert_eq!(status(&broken(vec![bank(None, What::LoginRequired)], hosted())), 200);
@@ -259,10 +267,8 @@ fn a_deadline_that_nobody_named_is_not_shown() {
 }
 
 #[test]
-fn the_button_works_without_script_only_where_there_is_a_page_to_go_to() {
+fn the_button_works_without_script() {
     let page = |mode| seen(|view| repair(view, &broken(vec![bank(None, What::LoginRequired)], mode)));
-    assert!(!page(hosted()).html().contains("<noscript>"));
-    assert!(page(embedded()).html().contains("form{display:none}"));
     for mode in [hosted(), embedded()] {
         let html = bare(&page(mode));
         assert!(html.contains("method=\"post\" action=\"/repair/token-1/link\""), "{html}");
@@ -284,9 +290,83 @@ fn the_script_and_its_words_agree() {
             assert!(words.contains_key(&key), "{before}{key}{after} has no words");
         }
     }
-    let classes = script.split_once("CLASSES = {").unwrap().1.split_once('}').unwrap().0;
-    for said in classes.split('\'').skip(1).step_by(2) {
-        assert!(words.contains_key(said), "{said} has no words");
+    for (open, close) in [("CLASSES = {", '}'), ("TYPES = {", '}'), ("TO_APP = [", ']'), ("say({", '}')] {
+        let table = script.split_once(open).unwrap().1.split_once(close).unwrap().0;
+        for said in table.split('\'').skip(1).step_by(2) {
+            assert!(words.contains_key(said), "{said} has no words");
+        }
+    }
+}
+
+/// What the page says when Link ends with an error of this code.
+fn said_of(code: &str, kind: &str) -> String {
+    let script = template::script();
+    let find = |open: &str, key: &str| {
+        let table = script.split_once(open).unwrap().1.split_once('}').unwrap().0;
+        let said = table.split_once(&format!("{key}: '"))?.1.split_once('\'')?.0;
+        Some(said.to_owned())
+    };
+    find("CLASSES = {", code).or_else(|| find("TYPES = {", kind)).unwrap_or_else(|| "failed".to_owned())
+}
+
+#[test]
+fn each_error_that_ends_link_has_its_next_step() {
+    for (kind, said, codes) in [
+        (
+            "ITEM_ERROR",
+            "credentials",
+            &["INVALID_CREDENTIALS", "INVALID_MFA", "INVALID_OTP", "INVALID_PHONE_NUMBER", "INVALID_SEND_METHOD"][..],
+        ),
+        ("ITEM_ERROR", "left", &["INSUFFICIENT_CREDENTIALS", "USER_INPUT_TIMEOUT"]),
+        ("ITEM_ERROR", "failed", &["INSTANT_MATCH_FAILED", "A_CODE_OF_TOMORROW"]),
+        ("INVALID_INPUT", "failed", &["INVALID_LINK_TOKEN"]),
+        ("ITEM_ERROR", "locked", &["ITEM_LOCKED"]),
+        ("ITEM_ERROR", "new_password", &["PASSWORD_RESET_REQUIRED"]),
+        ("ITEM_ERROR", "setup", &["USER_SETUP_REQUIRED"]),
+        ("ITEM_ERROR", "not_shared", &["ACCESS_NOT_GRANTED", "NO_ACCOUNTS", "NO_AUTH_ACCOUNTS"]),
+        ("INVALID_INPUT", "not_shared", &["INVALID_ACCOUNT_ID"]),
+        ("ITEM_ERROR", "other_login", &["INVALID_UPDATED_USERNAME"]),
+        (
+            "ITEM_ERROR",
+            "anew",
+            &[
+                "ITEM_NOT_FOUND",
+                "ITEM_NOT_SUPPORTED",
+                "MFA_NOT_SUPPORTED",
+                "NO_INVESTMENT_ACCOUNTS",
+                "NO_INVESTMENT_AUTH_ACCOUNTS",
+                "NO_LIABILITY_ACCOUNTS",
+                "PRODUCT_NOT_ENABLED",
+                "PRODUCTS_NOT_SUPPORTED",
+            ],
+        ),
+        ("INVALID_INPUT", "anew", &["USER_PERMISSION_REVOKED"]),
+        ("INSTITUTION_ERROR", "anew", &["INSTITUTION_NO_LONGER_SUPPORTED"]),
+        (
+            "INSTITUTION_ERROR",
+            "bank_down",
+            &["INSTITUTION_DOWN", "INSTITUTION_NOT_RESPONDING", "INSTITUTION_NOT_AVAILABLE"],
+        ),
+        ("ITEM_ERROR", "plaid_down", &["PRODUCT_NOT_READY"]),
+        ("API_ERROR", "plaid_down", &["INTERNAL_SERVER_ERROR", "PLANNED_MAINTENANCE"]),
+        ("RATE_LIMIT_EXCEEDED", "limit", &["RATE_LIMIT", "INSTITUTION_RATE_LIMIT"]),
+        (
+            "INSTITUTION_ERROR",
+            "ours",
+            &[
+                "UNSUPPORTED_RESPONSE",
+                "UNAUTHORIZED_INSTITUTION",
+                "INSTITUTION_REGISTRATION_REQUIRED",
+                "INSTITUTION_NOT_ENABLED_IN_ENVIRONMENT",
+            ],
+        ),
+        ("ITEM_ERROR", "ours", &["MANUAL_VERIFICATION_REQUIRED"]),
+        ("INVALID_INPUT", "ours", &["ADDITIONAL_CONSENT_REQUIRED", "INVALID_API_KEYS", "INVALID_LINK_CUSTOMIZATION"]),
+        ("INVALID_REQUEST", "ours", &["MISSING_FIELDS", "UNKNOWN_FIELDS", "INVALID_FIELD"]),
+    ] {
+        for code in codes {
+            assert_eq!(said_of(code, kind), said, "{code}");
+        }
     }
 }
 
@@ -294,7 +374,8 @@ fn the_script_and_its_words_agree() {
 fn what_a_person_reads() {
     let two = || vec![bank(Some("First Platypus Bank"), What::LoginRequired), bank(None, What::Works)];
     insta::assert_snapshot!("many", bare(&seen(|view| repair(view, &broken(two(), embedded())))));
-    insta::assert_snapshot!("no_longer", bare(&seen(|view| repair(view, &RepairPage::NoLonger))));
+    insta::assert_snapshot!("no_longer", bare(&seen(|view| repair(view, &no_longer()))));
+    insta::assert_snapshot!("fresh_link_sent", bare(&seen(|view| repair(view, &RepairPage::FreshLinkSent))));
     let ask = UnsubscribePage::Ask { path: "/unsubscribe/token-1".to_owned() };
     insta::assert_snapshot!("unsubscribe", bare(&seen(|view| unsubscribe(view, &ask))));
     insta::assert_snapshot!("back", bare(&seen(|view| way_back(view, &hosted()))));

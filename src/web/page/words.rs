@@ -85,6 +85,7 @@ pub(super) struct Words {
     pub(super) works: Works,
     pub(super) no_longer: NoLonger,
     pub(super) gone: Gone,
+    pub(super) anew: Anew,
     pub(super) trouble: Trouble,
     pub(super) back: Back,
     pub(super) unsubscribe: Unsubscribe,
@@ -98,11 +99,12 @@ texts!(Frame: open_app, own_way, help);
 texts!(Repair: many_heading, many_lead, login_heading, login_reason, ends_heading, consent_ends_on, consent_ends_soon,
     bank_moves_on, bank_moves_soon, unsaid_ends_on, unsaid_ends_soon, new_accounts_heading, new_accounts_reason,
     withdrawn_heading, withdrawn_reason, works, reconnect_button, renew_button, accounts_button, share_button,
-    next_heading, next_plaid, next_bank, next_back, safety, no_script);
-texts!(Works: one_heading, many_heading, text, many_text);
-texts!(NoLonger: heading, text, next);
+    next_heading, next_plaid, next_bank, next_back, safety, impaired);
+texts!(Works: one_heading, many_heading, text, many_text, next);
+texts!(NoLonger: heading, text, next, button, sent_heading, sent_text, sent_next);
 texts!(Gone: heading, text, next);
-texts!(Trouble: heading, bank, plaid, busy, later, soon, again);
+texts!(Anew: heading, text, next);
+texts!(Trouble: heading, bank, plaid, busy, ours, later, soon, write, again);
 texts!(Back: heading, text, next, finishing, again);
 texts!(Unsubscribe: ask_heading, ask_text, ask_button, done_heading, done_text, done_next, unknown_heading, unknown_text,
     unknown_next);

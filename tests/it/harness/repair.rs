@@ -20,6 +20,36 @@ pub enum Pressed {
     No(StatusCode),
 }
 
+impl Pressed {
+    /// Where Plaid's own page is.
+    pub fn address(&self) -> String {
+        match self {
+            Self::Hosted(url) => url.clone(),
+            Self::Token(_) | Self::No(_) => panic!("{self:?}"),
+        }
+    }
+}
+
+/// A form of a page: where it goes, and what it says.
+struct Form {
+    action: String,
+    fields: String,
+}
+
+/// The forms of a page, as a program without scripts sees them.
+fn forms(page: &str) -> Vec<Form> {
+    let value = |text: &str, name: &str| {
+        let (_, rest) = text.split_once(&format!("{name}=\""))?;
+        Some(rest.split_once('"')?.0.replace("&#x2f;", "/"))
+    };
+    let form = |text: &str| {
+        let inside = text.split_once("</form>").expect("a form ends").0;
+        let field = value(inside, "name").map(|name| format!("{name}={}", value(inside, "value").expect("a value")));
+        Form { action: value(inside, "action").expect("an address"), fields: field.unwrap_or_default() }
+    };
+    page.split("<form ").skip(1).map(form).collect()
+}
+
 /// The link of a letter's button: it stands alone on its line of the text part.
 pub fn repair_link(letter: &Letter) -> String {
     alone_on_its_line(letter, "/repair/")
@@ -44,9 +74,56 @@ impl World {
         (status, answer.text().await.expect("a body"))
     }
 
+    /// Fetches a page with a browser that names itself so.
+    pub async fn fetch_as(&self, browser: &str, link: &str) -> (StatusCode, String) {
+        let answer = self.http.get(link).header("user-agent", browser).send().await.expect("the page answers");
+        let status = answer.status();
+        (status, answer.text().await.expect("a body"))
+    }
+
+    /// Sends the only form of a page, without script. Answers status and body.
+    pub async fn send_form(&self, page: &str) -> (StatusCode, String) {
+        let [form] = <[Form; 1]>::try_from(forms(page)).unwrap_or_else(|all| panic!("{} forms", all.len()));
+        let answer = self.send(&form).await;
+        let status = answer.status();
+        (status, answer.text().await.expect("a body"))
+    }
+
+    /// Sends every form of a page, without script. Answers each status, and where it leads.
+    pub async fn send_every_form(&self, page: &str) -> Vec<(StatusCode, String)> {
+        let mut answers = Vec::new();
+        for form in forms(page) {
+            let answer = self.send(&form).await;
+            let leads_to = answer.headers().get("location").map(|to| to.to_str().expect("an address").to_owned());
+            answers.push((answer.status(), leads_to.unwrap_or_default()));
+        }
+        self.quiet().await;
+        answers
+    }
+
+    async fn send(&self, form: &Form) -> reqwest::Response {
+        let request = self.http.post(format!("{}{}", self.public_url, form.action));
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form.fields.clone());
+        request.send().await.expect("the page answers")
+    }
+
+    /// The button on the page of a link that had ended: a fresh one by mail.
+    pub async fn ask_for_fresh(&self, link: &str) -> (StatusCode, String) {
+        let (_, page) = self.fetch(Method::GET, link).await;
+        let answered = self.send_form(&page).await;
+        self.quiet().await;
+        answered
+    }
+
     /// The button of the repair page is pressed for one Item.
     pub async fn press_button(&self, link: &str, item: &Item) -> Pressed {
         self.press_with(link, &json!({ "item_id": item.id })).await
+    }
+
+    /// The same in a browser that names itself so.
+    pub async fn press_as(&self, browser: &str, link: &str, item: &Item) -> Pressed {
+        let request = self.http.post(format!("{link}/link")).header("user-agent", browser);
+        self.pressed(request.json(&json!({ "item_id": item.id }))).await
     }
 
     /// The page found the token of the last press dead, and presses again.
@@ -55,7 +132,10 @@ impl World {
     }
 
     async fn press_with(&self, link: &str, body: &Value) -> Pressed {
-        let request = self.http.post(format!("{link}/link")).json(body);
+        self.pressed(self.http.post(format!("{link}/link")).json(body)).await
+    }
+
+    async fn pressed(&self, request: reqwest::RequestBuilder) -> Pressed {
         let answer = request.send().await.expect("the page answers");
         let status = answer.status();
         if status != StatusCode::OK {

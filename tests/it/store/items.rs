@@ -67,8 +67,11 @@ fn health() -> impl Strategy<Value = Health> {
 
 fn mention() -> impl Strategy<Value = Mention> {
     let kind = prop_oneof![2 => Just(Kind::LoginRequired), 1 => proptest::sample::select(Kind::ALL.to_vec())];
-    let topic =
-        prop_oneof![(kind, 0..4_u8).prop_map(|(kind, rung)| Topic::Reminder { kind, rung }), Just(Topic::WorksAgain)];
+    let topic = prop_oneof![
+        (kind, 0..4_u8).prop_map(|(kind, rung)| Topic::Reminder { kind, rung }),
+        Just(Topic::WorksAgain),
+        Just(Topic::FreshLink)
+    ];
     (1..3_u32, topic).prop_map(|(episode, topic)| Mention { letter: LetterId(Uuid::from_u128(7)), episode, topic })
 }
 

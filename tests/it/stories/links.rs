@@ -1,6 +1,6 @@
 //! Links, the repair page and Link: fetching changes nothing, a press opens, and only Plaid's word repairs.
 
-use relinkd::demo::plaid::{Item, Outcome};
+use relinkd::demo::plaid::{Act, Answer, Fault, Item, Outcome};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -60,21 +60,24 @@ async fn links_that_do_not_open_look_alike() {
     let (status, _) = world.delete("/v1/users/user-1").await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     let (status, page_of_erased) = world.fetch(Method::GET, &link).await;
-    assert_eq!(without_nonce(&page_of_unknown), without_nonce(&page_of_erased), "{status}");
+    assert_eq!(bare(&page_of_unknown, &unknown), bare(&page_of_erased, &link), "{status}");
     let (expired_world, _) = written_to().await;
     let old = repair_link(&expired_world.only_letter());
     expired_world.after(days(31)).await;
     let (_, page_of_expired) = expired_world.fetch(Method::GET, &old).await;
-    assert_eq!(without_nonce(&page_of_unknown), without_nonce(&page_of_expired));
+    assert_eq!(bare(&page_of_unknown, &unknown), bare(&page_of_expired, &old));
     world.after(days(30)).await;
     assert_eq!(world.letters().len(), 1, "the erased are not written to");
     expired_world.end().await;
     world.end().await;
 }
 
-fn without_nonce(page: &str) -> String {
+/// A page without its nonces and without the link's own token, which its form holds.
+fn bare(page: &str, link: &str) -> String {
     let mut out = String::new();
-    let mut rest = page;
+    let token = link.rsplit('/').next().expect("a token");
+    let page = page.replace(token, "TOKEN");
+    let mut rest = page.as_str();
     while let Some(at) = rest.find("nonce=\"") {
         let after = &rest[at + 7..];
         let end = after.find('"').expect("a nonce ends");
@@ -120,6 +123,144 @@ async fn a_page_that_is_lost_on_the_way_back_is_no_loss() {
     world.after(minutes(35)).await;
     assert_eq!(world.state(&item).await, "healthy");
     assert_eq!(world.letters().len(), 2, "and it works again");
+    world.end().await;
+}
+
+/// A world in which the link of the only letter has just ended, and the Item is still broken.
+async fn a_link_that_ended() -> (World, Item, String) {
+    let world = World::with(Settings { reminders: "login_required = [\"30m\"]", ..Settings::default() }).await;
+    let item = one_item_in(&world).await;
+    world.breaks(&item).await;
+    world.after(minutes(31)).await;
+    let link = repair_link(&world.only_letter());
+    world.after(days(31)).await;
+    assert_eq!(world.letters().len(), 1);
+    (world, item, link)
+}
+
+#[tokio::test]
+async fn a_link_that_ended_brings_a_fresh_one_by_mail() {
+    let (world, item, old) = a_link_that_ended().await;
+    world.after(hours(16)).await;
+    let (status, sent) = world.ask_for_fresh(&old).await;
+    assert_eq!(status, StatusCode::OK);
+    let letters = world.letters();
+    assert_eq!(letters.len(), 2, "at once, although it is night: somebody is waiting for it");
+    let fresh = repair_link(&letters[1]);
+    assert_ne!(fresh, old);
+    assert_eq!(letters[1].to, letters[0].to);
+    let (_, again) = world.ask_for_fresh(&old).await;
+    assert_eq!(world.letters().len(), 2, "one an hour");
+    assert_eq!(bare(&sent, &old), bare(&again, &old), "and nobody is told");
+    let pressed = world.press_button(&fresh, &item).await;
+    world.through_link(&pressed).await;
+    assert_eq!(world.done(&fresh, &item).await, "works");
+    assert!(world.events(&item).await.iter().any(|event| event == "letter_composed"));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_fresh_link_is_answered_alike_for_all_and_sent_to_few() {
+    let (world, _, old) = a_link_that_ended().await;
+    let unknown = format!("{}0.AAAA", old.trim_end_matches(|c: char| c != '/'));
+    let rows = world.rows();
+    let (status, of_unknown) = world.ask_for_fresh(&unknown).await;
+    assert_eq!((status, world.rows()), (StatusCode::OK, rows));
+    world.one_click_stop(&world.only_letter()).await;
+    let (status, of_stopped) = world.ask_for_fresh(&old).await;
+    assert_eq!((status, world.letters().len()), (StatusCode::OK, 1), "who stopped the letters gets none");
+    let (status, _) = world.delete("/v1/users/user-1").await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let (status, of_erased) = world.ask_for_fresh(&old).await;
+    assert_eq!((status, world.letters().len()), (StatusCode::OK, 1));
+    assert_eq!(bare(&of_unknown, &unknown), bare(&of_stopped, &old));
+    assert_eq!(bare(&of_unknown, &unknown), bare(&of_erased, &old));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_scanner_that_asks_for_fresh_links_all_day_gets_three_letters_sent() {
+    let (world, _, old) = a_link_that_ended().await;
+    for _ in 0..23 {
+        world.ask_for_fresh(&old).await;
+        world.after(hours(1)).await;
+    }
+    assert_eq!(world.letters().len(), 4);
+    world.end().await;
+}
+
+/// What a mail scanner without scripts does: sends every form of the page that it sees.
+#[tokio::test]
+async fn a_scanner_that_presses_every_button_makes_one_link_token_and_uses_nothing_up() {
+    let (world, item) = written_to().await;
+    let link = repair_link(&world.only_letter());
+    for _ in 0..20 {
+        let (_, page) = world.fetch(Method::GET, &link).await;
+        world.send_every_form(&page).await;
+    }
+    assert_eq!(world.plaid.count("/link/token/create"), 1);
+    assert_eq!(world.state(&item).await, "login_required");
+    let pressed = world.press_button(&link, &item).await;
+    world.through_link(&pressed).await;
+    assert_eq!(world.done(&link, &item).await, "works");
+    assert_eq!(world.plaid.count("/link/token/create"), 1, "the person goes on with the scanner's");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_press_without_script_or_inside_a_mail_app_goes_to_plaids_own_page() {
+    let (world, item) = written_to().await;
+    let link = repair_link(&world.only_letter());
+    let (_, page) = world.fetch(Method::GET, &link).await;
+    assert!(page.contains("link-initialize.js"));
+    let (_, page) = world.fetch_as(IN_APP, &link).await;
+    assert!(!page.contains("link-initialize.js"), "no pop-up is to be counted on");
+    let pressed = world.press_as(IN_APP, &link, &item).await;
+    assert!(matches!(pressed, Pressed::Hosted(_)), "{pressed:?}");
+    let hosted = world.send_every_form(&page).await;
+    assert_eq!(hosted, [(StatusCode::SEE_OTHER, pressed.address())], "the same one without script");
+    world.through_link(&pressed).await;
+    assert_eq!(world.state(&item).await, "healthy");
+    world.end().await;
+}
+
+const IN_APP: &str =
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148";
+
+#[tokio::test]
+async fn what_only_the_application_or_the_operator_can_do_is_said_so() {
+    for (code, status, words) in [
+        ("INSTITUTION_NO_LONGER_SUPPORTED", StatusCode::CONFLICT, "Link this bank again"),
+        ("PRODUCTS_NOT_SUPPORTED", StatusCode::CONFLICT, "Link this bank again"),
+        ("INVALID_FIELD", StatusCode::SERVICE_UNAVAILABLE, "on our side"),
+        ("INSTITUTION_DOWN", StatusCode::SERVICE_UNAVAILABLE, "cannot reach"),
+        ("INTERNAL_SERVER_ERROR", StatusCode::SERVICE_UNAVAILABLE, "does not answer"),
+    ] {
+        let (world, _) = written_to().await;
+        let link = repair_link(&world.only_letter());
+        let (_, page) = world.fetch(Method::GET, &link).await;
+        let refusal = Answer::Error { status: 400, error_type: String::new(), error_code: code.to_owned() };
+        world.plaid.fault(Fault::at("/link/token/create", refusal));
+        let (answered, said) = world.send_form(&page).await;
+        assert_eq!(answered, status, "{code}");
+        assert!(said.contains(words), "{code}: {said}");
+        world.plaid.clear_faults();
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_bank_that_is_down_is_no_bank_that_works() {
+    let (world, item) = written_to().await;
+    let link = repair_link(&world.only_letter());
+    let pressed = world.press_button(&link, &item).await;
+    world.through_link(&pressed).await;
+    assert_eq!(world.done(&link, &item).await, "works");
+    world.secretly(&item, Act::BankDown).await;
+    world.post(&format!("/v1/items/{}/observe", item.id), &json!({})).await;
+    let (status, page) = world.fetch(Method::GET, &link).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.contains("cannot reach"), "{page}");
     world.end().await;
 }
 
