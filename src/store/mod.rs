@@ -34,7 +34,8 @@ pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{
-    Agenda, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, Registered, Released, Written,
+    Agenda, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, NewUser, Registered, Released,
+    Written,
 };
 pub use outbox::{Claimed, Settlement};
 pub use releases::{Pace, Plan, Waiting};

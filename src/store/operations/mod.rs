@@ -10,7 +10,7 @@ mod releases;
 mod webhooks;
 
 pub use effects::Agenda;
-pub use import::{IMPORT_ROWS_MAX, Imported, Mode};
+pub use import::{IMPORT_ROWS_MAX, Imported, Mode, NewUser};
 pub use items::{NewItem, Registered};
 pub use letters::{Composed, Composer, Written};
 pub use releases::{Candidates, Released};
