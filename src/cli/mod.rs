@@ -36,7 +36,13 @@ pub enum Command {
     Serve(serve::Args),
     /// Shows the whole story on this machine: no configuration, no account, no network.
     Demo(demo::Args),
-    /// Says whether the configuration is valid, and all that is wrong with it.
+    /// Says whether the configuration is valid, and all that is wrong with it; with --online whether everything works.
+    ///
+    /// Without --online it opens nothing but the configuration and the files that it names for secrets, and asks nobody over
+    /// the network. With it the whole chain is looked at: Plaid, the webhook's address, the mail server, the sender's domain,
+    /// the store, the running daemon. It sends nothing and touches no Item.
+    ///
+    /// Ends with 0 if nothing failed, 1 if something did, 2 if the configuration is not valid.
     Check(check::Args),
     /// Has the demo's Plaid send any webhook, signed, to a daemon that trusts it.
     ///

@@ -33,6 +33,26 @@ pub struct Mail {
     pub postal_address: Option<String>,
 }
 
+impl Smtp {
+    /// The server as it is written in `smtp_url`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = match self.security {
+            Security::Plain => "smtp",
+            Security::Tls => "smtps",
+            Security::StartTls => "smtp+starttls",
+        };
+        format!("{scheme}://{}", self.authority())
+    }
+
+    /// Host and port, as programs take them.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
 impl Mail {
     /// Whether a letter to this address may be sent; otherwise it is written down only.
     #[must_use]

@@ -39,6 +39,7 @@ use status::Status;
 use traffic::Traffic;
 
 pub use call::NoAnswer;
+pub use post::server as mail_server;
 pub use traffic::Caller;
 
 /// How many calls to Plaid may be under way at once for people, and as many for all else.

@@ -38,7 +38,10 @@ const GIVE_UP: SignedDuration = SignedDuration::from_hours(5 * 24);
 const UNCERTAIN_RETRY: SignedDuration = SignedDuration::from_mins(5);
 
 /// How the mail server of the configuration is spoken to.
-pub(super) fn server(config: &Config) -> Result<smtp::Server, rustls::Error> {
+///
+/// # Errors
+/// There are no certificate authorities on this machine.
+pub fn server(config: &Config) -> Result<smtp::Server, rustls::Error> {
     let mail = &config.mail;
     let trust = smtp::Trust::of_the_system;
     Ok(smtp::Server {

@@ -25,7 +25,11 @@ pub async fn run(engine: Engine) {
     while !engine.stop.is_cancelled() {
         // Registered before looking, or a wake-up between looking and sleeping would be lost.
         let woken = engine.wake.notified();
-        match round(&engine).await {
+        let done = round(&engine).await;
+        if done.is_ok() {
+            engine.status.round_done(engine.clock.now());
+        }
+        match done {
             Ok(Left::More) => {}
             Ok(Left::Until(next)) => {
                 // What is due and was not begun found no place: whoever gives one back wakes us, so do not spin meanwhile.

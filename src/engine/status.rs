@@ -12,6 +12,7 @@ pub struct Status {
     plaid_fault: Mutex<Option<String>>,
     mail_fault: Mutex<Option<String>>,
     last_letter_at: Mutex<Option<Timestamp>>,
+    last_round_at: Mutex<Option<Timestamp>>,
     refused_signatures: AtomicU64,
     untimely_signatures: AtomicU64,
 }
@@ -25,6 +26,8 @@ pub struct Health {
     pub mail: Option<String>,
     /// When the mail server last took a letter.
     pub last_letter_at: Option<Timestamp>,
+    /// When the loop last did what was due. It does so at least every half minute.
+    pub last_round_at: Option<Timestamp>,
     /// Webhooks that were refused since start, because their signature is missing or wrong.
     pub refused_signatures: u64,
     /// Webhooks since start whose signature is right and was not made just now. When it is often, a clock is wrong.
@@ -45,6 +48,10 @@ impl Status {
     pub(super) fn letter_left(&self, now: Timestamp) {
         *lock(&self.mail_fault) = None;
         *lock(&self.last_letter_at) = Some(now);
+    }
+
+    pub(super) fn round_done(&self, now: Timestamp) {
+        *lock(&self.last_round_at) = Some(now);
     }
 
     pub(super) fn mail_failed(&self, why: &str) {
@@ -68,6 +75,7 @@ impl Status {
             plaid: lock(&self.plaid_fault).clone(),
             mail: lock(&self.mail_fault).clone(),
             last_letter_at: *lock(&self.last_letter_at),
+            last_round_at: *lock(&self.last_round_at),
             refused_signatures: self.refused_signatures.load(Ordering::Relaxed),
             untimely_signatures: self.untimely_signatures.load(Ordering::Relaxed),
         }

@@ -5,7 +5,7 @@
 //! sent again once, with the same Message-ID.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use uuid::Uuid;
 
 use super::columns::{Record, ms};
@@ -115,6 +115,17 @@ pub struct LetterView {
     pub lines: Vec<LineView>,
 }
 
+/// The letters on their way out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Outgoing {
+    /// How many wait to be tried, now or later.
+    pub waiting: u64,
+    /// When the first of them is or was due.
+    pub due_since: Option<Timestamp>,
+    /// When the mail server last took one.
+    pub last_sent_at: Option<Timestamp>,
+}
+
 /// A line of a letter as people see it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LineView {
@@ -219,6 +230,21 @@ pub(crate) fn fresh_links(
 pub(crate) fn underway(connection: &Connection, user: &UserId) -> Result<bool, StoreError> {
     let sql = format!("select exists (select 1 from letters where user_id = ?1 and ({UNDERWAY}))");
     Ok(connection.prepare_cached(&sql)?.query_row([user.as_str()], |row| row.get(0))?)
+}
+
+/// What waits to leave, and what left last.
+pub(crate) fn outgoing(connection: &Connection) -> Result<Outgoing, StoreError> {
+    let time = |at: Option<i64>| at.and_then(|at| Timestamp::from_millisecond(at).ok());
+    let (waiting, due): (i64, Option<i64>) = connection
+        .prepare_cached("select count(*), min(due_at) from letters where due_at is not null")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // The ids are in the order of time, so this reads few rows.
+    let sent: Option<Option<i64>> = connection
+        .prepare_cached("select settled_at from letters where status = 'accepted' order by letter_id desc limit 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let waiting = u64::try_from(waiting).unwrap_or_default();
+    Ok(Outgoing { waiting, due_since: time(due), last_sent_at: sent.and_then(time) })
 }
 
 /// Claims letters that are due, the longest due first.

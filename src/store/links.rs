@@ -25,6 +25,8 @@ pub enum Purpose {
     Repair,
     /// Stops letters.
     Stop,
+    /// No link: it proves to `relinkd check` that a webhook reaches the daemon that has these keys.
+    Check,
 }
 
 impl Purpose {
@@ -32,6 +34,7 @@ impl Purpose {
         match self {
             Self::Repair => "repair",
             Self::Stop => "stop",
+            Self::Check => "check",
         }
     }
 }

@@ -30,7 +30,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use error::{OpenError, StoreError};
 pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict};
-pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView};
+pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView, Outgoing};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{

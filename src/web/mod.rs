@@ -12,7 +12,7 @@ mod listen;
 pub mod page;
 mod repair;
 mod unsubscribe;
-mod webhook;
+pub mod webhook;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -7,19 +7,34 @@
 //! | 413 | larger than 1 MiB |
 //! | 429 | too much waits to be committed; Plaid honours `Retry-After` |
 //! | 503 | the key cannot be looked up, or the disk refuses: Plaid tries again |
+//!
+//! The signature [`CHECK_SIGNATURE`] is `relinkd check --online`: refused as any that is not Plaid's, with a proof in a header
+//! that its request came to this daemon as it was sent.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{Peer, client_address};
 use crate::engine::Engine;
 use crate::engine::keys::Lookup;
 use crate::plaid::signature::{self, Refusal, Verified};
-use crate::store::{Age, StoreError};
+use crate::store::{Age, Purpose, StoreError};
 
 const SIGNATURE: &str = "plaid-verification";
+
+/// The signature of `relinkd check --online`. It goes where Plaid's goes, so that a proxy which drops that header is found.
+pub const CHECK_SIGNATURE: &str = "relinkd-check";
+
+/// The header of the proof that is answered.
+pub const CHECK_PROOF: &str = "relinkd-check-proof";
+
+/// The longest body for which there is a proof, in bytes.
+const CHECK_BYTES_MAX: usize = 4096;
 
 /// How long Plaid is asked to wait when too much is under way.
 const PATIENCE: HeaderValue = HeaderValue::from_static("10");
@@ -33,6 +48,10 @@ enum Answer {
 }
 
 pub(super) async fn receive(State(engine): State<Engine>, peer: Peer, headers: HeaderMap, body: Bytes) -> Response {
+    if only_signature(&headers) == Some(CHECK_SIGNATURE) && body.len() <= CHECK_BYTES_MAX {
+        let proof = engine.store.link_token(Purpose::Check, &what_is_proven(&body));
+        return (StatusCode::UNAUTHORIZED, [(CHECK_PROOF, proof)]).into_response();
+    }
     let from = client_address::of(peer.0.ip(), &headers, &engine.config.server.trusted_proxies);
     let received_at = engine.clock.now();
     let verified = match verify(&engine, &headers, &body, from, received_at).await {
@@ -66,6 +85,12 @@ pub(super) async fn receive(State(engine): State<Engine>, peer: Peer, headers: H
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
     }
+}
+
+/// What the proof for `relinkd check --online` is about: these very bytes.
+#[must_use]
+pub fn what_is_proven(body: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, body))
 }
 
 async fn verify(

@@ -5,6 +5,7 @@
 //! [`World::end`], which fails on leftovers.
 
 pub mod command;
+pub mod dns;
 pub mod mail_server;
 pub mod repair;
 mod store;

@@ -15,6 +15,7 @@ mod core_support;
 mod core_wakeups;
 mod core_world;
 mod core_worlds;
+mod doctor;
 mod examples;
 mod harness;
 mod key;

@@ -25,7 +25,7 @@ pub use self::call_error::CallError;
 pub use self::institution::{InstitutionAnswer, Logins};
 pub use self::item::ItemAnswer;
 pub use self::link::{Hosted, LinkSession, LinkSessions, LinkToken, LinkTokenRequest, Verdict};
-pub use self::verification_key::KeyCallError;
+pub use self::verification_key::{KeyCallError, Probe};
 
 /// How long connecting may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -99,6 +99,14 @@ struct Answer<T> {
     date: Option<Timestamp>,
 }
 
+/// An answer as it came.
+struct Raw {
+    status: u16,
+    date: Option<Timestamp>,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
 impl Client {
     /// A client with the usual time limits. Asks nothing yet.
     ///
@@ -136,6 +144,23 @@ impl Client {
 
     /// One call: a JSON body out, a JSON body back.
     async fn call<T: DeserializeOwned>(&self, path: &str, request: &impl Serialize) -> Result<Answer<T>, CallError> {
+        let Raw { status, date, retry_after, body } = self.exchange(path, request).await?;
+        if !(200..300).contains(&status) {
+            return Err(CallError::from_answer(status, &body, retry_after));
+        }
+        let mut reader = serde_json::Deserializer::from_slice(&body);
+        let body = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            // The error itself quotes the value, which may be a token.
+            match error.inner().is_data() {
+                true => CallError::Unreadable { at: error.path().to_string() },
+                false => CallError::down(status, "the answer is no JSON"),
+            }
+        })?;
+        Ok(Answer { body, date })
+    }
+
+    /// What comes back, whatever it says.
+    async fn exchange(&self, path: &str, request: &impl Serialize) -> Result<Raw, CallError> {
         let url = self.base_url.join(path).expect("the paths are constants");
         let body = serde_json::to_vec(request).expect("requests are structs of texts");
         let sent = self.http.post(url).header(CONTENT_TYPE, "application/json").body(body).send().await;
@@ -150,18 +175,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        if !(200..300).contains(&status) {
-            return Err(CallError::from_answer(status, &body, retry_after));
-        }
-        let mut reader = serde_json::Deserializer::from_slice(&body);
-        let body = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            // The error itself quotes the value, which may be a token.
-            match error.inner().is_data() {
-                true => CallError::Unreadable { at: error.path().to_string() },
-                false => CallError::down(status, "the answer is no JSON"),
-            }
-        })?;
-        Ok(Answer { body, date })
+        Ok(Raw { status, date, retry_after, body })
     }
 }
 

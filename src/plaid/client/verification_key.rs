@@ -1,10 +1,17 @@
 //! `/webhook_verification_key/get`: the key with which a webhook was signed.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Answer, CallError, Client};
+use super::{Answer, CallError, Client, Raw};
 use crate::plaid::key::{Key, KeyError};
+
+/// Plaid's code for a key that it does not have.
+const UNKNOWN_KEY: &str = "INVALID_WEBHOOK_VERIFICATION_KEY_ID";
+
+/// A key that Plaid does not have.
+const PROBE_KEY: &str = "relinkd-probe";
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -30,7 +37,30 @@ pub enum KeyCallError {
     Call(#[from] CallError),
 }
 
+/// What a question about nothing shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Whether Plaid takes the client id and the secret.
+    pub outcome: Result<(), CallError>,
+    /// Plaid's clock, in whole seconds.
+    pub date: Option<Timestamp>,
+}
+
 impl Client {
+    /// Asks for a key that is not there: touches no Item, and shows whether the keys are right and what time it is at Plaid.
+    pub async fn probe(&self) -> Probe {
+        let asked = self.exchange("webhook_verification_key/get", &Request { key_id: PROBE_KEY }).await;
+        let Raw { status, date, retry_after, body } = match asked {
+            Ok(raw) => raw,
+            Err(error) => return Probe { outcome: Err(error), date: None },
+        };
+        let is_unknown = |error: &CallError| error.code() == Some(UNKNOWN_KEY);
+        let failed = !(200..300).contains(&status);
+        let error =
+            failed.then(|| CallError::from_answer(status, &body, retry_after)).filter(|error| !is_unknown(error));
+        Probe { outcome: error.map_or(Ok(()), Err), date }
+    }
+
     /// The key of this id.
     ///
     /// # Errors
@@ -39,7 +69,7 @@ impl Client {
         let answer = self.call::<Body>("webhook_verification_key/get", &Request { key_id: kid }).await;
         match answer {
             Ok(Answer { body, .. }) => Key::parse(body.key.get(), kid).map_err(KeyCallError::Unusable),
-            Err(error) if error.code() == Some("INVALID_WEBHOOK_VERIFICATION_KEY_ID") => Err(KeyCallError::Unknown),
+            Err(error) if error.code() == Some(UNKNOWN_KEY) => Err(KeyCallError::Unknown),
             Err(error) => Err(KeyCallError::Call(error)),
         }
     }

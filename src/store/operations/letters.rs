@@ -13,7 +13,7 @@ use crate::domain::event::Event;
 use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
-use crate::store::letters::{ClaimedLetter, LetterOutcome, LetterView};
+use crate::store::letters::{ClaimedLetter, LetterOutcome, LetterView, Outgoing};
 use crate::store::steps::{Rule, Told};
 use crate::store::users::{NewProfile, Profile, Wish};
 use crate::store::{Purpose, Store, items, letters, links, steps, users};
@@ -274,6 +274,14 @@ impl Store {
             Ok(told)
         };
         self.threads.write(operation).await
+    }
+
+    /// What waits to leave, and what left last.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn outgoing(&self) -> Result<Outgoing> {
+        self.threads.read(letters::outgoing).await
     }
 
     /// Letters, newest first, before a given one; of one user where asked.

@@ -35,10 +35,23 @@ impl World {
 
     /// Runs `relinkd WORDS` with the daemon's configuration. What differs from run to run is written over: the addresses.
     pub async fn relinkd(&self, words: &[&str]) -> Output {
-        let output = relinkd(Command::new(BINARY).args(words).arg("--config").arg(self.config_file())).await;
+        self.relinkd_with(words, &[]).await
+    }
+
+    /// The same with a configuration that differs: each text is replaced where it first stands.
+    pub async fn relinkd_with(&self, words: &[&str], changes: &[(&str, &str)]) -> Output {
+        let file = self.config_file();
+        let mut text = self.configuration.clone();
+        for (from, to) in changes {
+            assert!(text.contains(from), "{from}");
+            text = text.replacen(from, to, 1);
+        }
+        std::fs::write(&file, text).expect("written");
+        let output = relinkd(Command::new(BINARY).args(words).arg("--config").arg(file)).await;
         let tidy = |text: String| {
             text.replace(&self.public_url, "http://PUBLIC")
                 .replace(&self.plaid.url(), "http://PLAID")
+                .replace(&self.mailbox.smtp_url(), "smtp://MAILBOX")
                 .replace(&self.folder.path().display().to_string(), "FOLDER")
         };
         Output { stdout: tidy(output.stdout), stderr: tidy(output.stderr), ..output }

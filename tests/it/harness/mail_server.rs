@@ -17,6 +17,8 @@ pub enum Mood {
     Away,
     /// Says this to RCPT for this address; takes the others.
     Refuses { address: &'static str, reply: &'static str },
+    /// Wants a login and does not take it.
+    RefusesLogin,
     /// Takes the whole letter and hangs up without a word.
     Silent,
     /// Takes the whole letter, and neither answers nor hangs up.
@@ -26,6 +28,7 @@ pub enum Mood {
 struct Shared {
     mood: Mutex<Mood>,
     letters: Mutex<Vec<String>>,
+    commands: Mutex<Vec<String>>,
 }
 
 /// A running mail server; it ends when it is dropped.
@@ -39,7 +42,7 @@ impl MailServer {
     pub async fn start(mood: Mood) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Shared { mood: Mutex::new(mood), letters: Mutex::default() });
+        let shared = Arc::new(Shared { mood: Mutex::new(mood), letters: Mutex::default(), commands: Mutex::default() });
         let behind = Arc::clone(&shared);
         let accepting = tokio::task::JoinSet::new();
         let task = tokio::runtime::Handle::current().spawn(accept(listener, behind, accepting));
@@ -61,6 +64,11 @@ impl MailServer {
             assert!(began.elapsed() < Duration::from_secs(20), "{} letters of {count}", self.letters().len());
             tokio::time::sleep(Duration::from_millis(4)).await;
         }
+    }
+
+    /// The verbs of the commands that it heard.
+    pub fn commands(&self) -> Vec<String> {
+        self.shared.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The letters that it saw whole, raw.
@@ -91,7 +99,11 @@ async fn talk(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     while stream.read_line(&mut line).await? > 0 {
         let command = line.trim_end().to_owned();
         line.clear();
-        let reply = match (command.split([' ', ':']).next().unwrap_or_default(), &mood) {
+        let verb = command.split([' ', ':']).next().unwrap_or_default();
+        shared.commands.lock().unwrap_or_else(PoisonError::into_inner).push(verb.to_owned());
+        let reply = match (verb, &mood) {
+            ("EHLO", Mood::RefusesLogin) => "250-at your service\r\n250 AUTH PLAIN LOGIN",
+            ("AUTH", Mood::RefusesLogin) => "535 5.7.8 not with this password",
             ("EHLO", _) => "250-at your service\r\n250 8BITMIME",
             ("RCPT", Mood::Refuses { address, reply }) if command.contains(address) => reply,
             ("MAIL" | "RCPT" | "RSET", _) => "250 2.0.0 fine",
@@ -102,7 +114,7 @@ async fn talk(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 match mood {
                     Mood::Silent => return Ok(()),
                     Mood::Stalls => std::future::pending().await,
-                    Mood::Fine | Mood::Away | Mood::Refuses { .. } => {}
+                    Mood::Fine | Mood::Away | Mood::Refuses { .. } | Mood::RefusesLogin => {}
                 }
                 "250 2.0.0 queued"
             }

@@ -1,29 +1,61 @@
 //! `relinkd check`: is the configuration valid, and if not, what is to be written instead.
+//!
+//! With `--online` it is the doctor too: it looks at the whole chain from Plaid to the mailbox. One file looks at one link of
+//! it and gives [`Finding`]s; nothing is sent, no Item is asked about, and the store is not opened.
 
 use std::io::{self, Write as _};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
 
+use self::dns::Resolver;
+use self::finding::Finding;
 use super::{EXIT_USAGE, environment};
 use crate::config::{self, Config, Faults};
 
-/// Says whether the configuration is valid, and all that is wrong with it.
-///
-/// Opens nothing but the configuration file and the files that it names for secrets, and asks nobody over the network.
+mod daemon;
+mod dns;
+mod finding;
+mod mail;
+mod plaid;
+mod sender;
+mod store;
+mod webhook;
+
+/// Arguments of `relinkd check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub json: bool,
+    /// Also look at the whole chain: Plaid, the webhook's address, the mail server, the sender's domain, the store, the daemon.
+    #[arg(long)]
+    pub online: bool,
+    /// The selector under which your mail server signs letters (DKIM).
+    #[arg(long, requires = "online", value_name = "NAME")]
+    pub dkim_selector: Option<String>,
+    /// Ask this DNS server, not the system's: IP or IP:PORT.
+    #[arg(long, requires = "online", value_name = "IP", value_parser = dns_server)]
+    pub dns: Option<SocketAddr>,
 }
 
-/// Checks the configuration and says how it is: exit code 0 if it is valid, 2 if not.
+fn dns_server(text: &str) -> Result<SocketAddr, &'static str> {
+    let with_port = text.parse::<IpAddr>().map(|ip| (ip, 53).into());
+    text.parse().or(with_port).map_err(|_| "is no IP address, with or without a port")
+}
+
+/// Checks the configuration and says how it is: exit code 0 if it is valid, 2 if not; with `--online` 1 if it is valid and
+/// something else does not work.
 #[must_use]
 pub fn run(config: &Path, args: &Args) -> ExitCode {
     let result = config::load(config, environment());
-    let said = say(config, args, &result);
+    let mut said = say(config, args, &result);
+    if let (true, Ok(valid)) = (args.online, &result) {
+        let findings = super::runtime().block_on(look(valid, args));
+        said.add(valid, args, &findings);
+    }
     // Nobody listens any more if this fails, and the exit code says the same.
     let _ = io::stdout().write_all(said.stdout.as_bytes());
     let _ = io::stderr().write_all(said.stderr.as_bytes());
@@ -34,6 +66,45 @@ struct Said {
     stdout: String,
     stderr: String,
     code: u8,
+}
+
+/// Looks at everything at once, and tells it in the order of the chain.
+async fn look(config: &Config, args: &Args) -> Vec<Finding> {
+    let resolver = args.dns.map_or_else(Resolver::of_the_system, Resolver::at);
+    let domain = config.mail.from.address.domain();
+    let socket = config.control_socket();
+    let daemon_and_webhook = async {
+        let (runs, findings) = daemon::look(&socket).await;
+        (findings, webhook::look(config, runs).await)
+    };
+    let (plaid, (daemon, webhook), mail, sender) = tokio::join!(
+        plaid::look(config),
+        daemon_and_webhook,
+        mail::look(config),
+        sender::look(domain, args.dkim_selector.as_deref(), &resolver),
+    );
+    let mut all = plaid;
+    all.push(webhook);
+    all.extend(store::look(&config.store.path));
+    all.extend(daemon);
+    all.push(mail);
+    all.extend(sender);
+    all
+}
+
+impl Said {
+    /// Adds what the doctor found.
+    fn add(&mut self, config: &Config, args: &Args, findings: &[Finding]) {
+        let ok = finding::none_failed(findings);
+        self.code = u8::from(!ok);
+        if args.json {
+            let said =
+                json!({ "valid": true, "faults": [], "warnings": config.warnings, "ok": ok, "checks": findings });
+            self.stdout = format!("{said}\n");
+        } else {
+            self.stdout.push_str(&finding::text(findings));
+        }
+    }
 }
 
 fn say(config: &Path, args: &Args, result: &Result<Config, Faults>) -> Said {
@@ -67,11 +138,12 @@ mod tests {
 
     use super::*;
 
-    const VALID: &str = include_str!("../config/tests/minimal.toml");
+    const VALID: &str = include_str!("../../config/tests/minimal.toml");
 
     fn said(text: &str, json: bool) -> Said {
         let result = config::from_text(text, "relinkd.toml", std::iter::empty(), Path::new("/nowhere"));
-        say(&PathBuf::from("relinkd.toml"), &Args { json }, &result)
+        let args = Args { json, online: false, dkim_selector: None, dns: None };
+        say(&PathBuf::from("relinkd.toml"), &args, &result)
     }
 
     #[test]
