@@ -35,14 +35,15 @@ impl Daemon {
         let sealer = Sealer::new(config.store.data_key.expose(), &old);
         let (path, now) = (config.store.path.clone(), clock.now());
         let store = tokio::task::spawn_blocking(move || Store::open(&path, sealer, now)).await??;
+        // Before the others: whoever sees one of them listen may use it.
+        let path = config.control_socket();
+        let control =
+            ControlSocket::bind(&path).with_context(|| format!("[server] control_socket = \"{}\"", path.display()))?;
         let bind = |key: &str, address: SocketAddr| {
             web::bind(address).with_context(|| format!("[server] {key} = \"{address}\": it cannot be listened on"))
         };
         let public = bind("public_listen", config.server.public_listen)?;
         let private = bind("private_listen", config.server.private_listen)?;
-        let path = config.control_socket();
-        let control =
-            ControlSocket::bind(&path).with_context(|| format!("[server] control_socket = \"{}\"", path.display()))?;
         let engine = Engine::new(config, store, clock).await?;
         let bound = Bound { public, private, control };
         let served = web::serve(&engine, bound).context("the listeners cannot be served")?;

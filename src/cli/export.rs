@@ -13,16 +13,8 @@ use super::import::Format;
 use super::print::Print;
 
 /// What is known of a user and can be imported again.
-pub const USER_COLUMNS: &[&str] = &[
-    "user_id",
-    "email",
-    "name",
-    "locale",
-    "time_zone",
-    "stopped_at",
-    "suppressed_at",
-    "snoozed_until",
-];
+pub const USER_COLUMNS: &[&str] =
+    &["user_id", "email", "name", "locale", "time_zone", "stopped_at", "suppressed_at", "snoozed_until"];
 
 /// What is known of an Item, in a row.
 const ITEM_COLUMNS: &[&str] = &[
@@ -56,7 +48,9 @@ pub struct Args {
 /// [`Failure`].
 pub async fn items(client: &Client, print: &mut Print, args: &Args) -> Result<(), Failure> {
     run(client, print, args, "/v1/items", ITEM_COLUMNS, |_| true).await?;
-    print.note("Access tokens are not exported: they leave the store only towards Plaid. `relinkd backup` takes all, sealed.");
+    print.note(
+        "Access tokens are not exported: they leave the store only towards Plaid. `relinkd backup` takes all, sealed.",
+    );
     Ok(())
 }
 
@@ -117,9 +111,8 @@ impl Target {
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let part = tempfile::Builder::new().prefix(".relinkd-export-").tempfile_in(folder);
-        let part = part.map_err(|error| {
-            Failure::Failed(format!("{} cannot be written to: {error}", folder.display()))
-        })?;
+        let part =
+            part.map_err(|error| Failure::Failed(format!("{} cannot be written to: {error}", folder.display())))?;
         Ok(Self::File { part, path: path.to_owned() })
     }
 

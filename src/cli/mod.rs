@@ -1,5 +1,9 @@
 //! The command line: one file a command, each with its `Args` and its `run`.
 //!
+//! Most commands talk to the running daemon: [`client`] is what they have in common, [`print`] and [`table`] how they show
+//! what it answers. To add one: a file with `Args` (the [`client::Connection`] flattened into them) and `run`, a variant of
+//! [`Command`], a row in the README.
+//!
 //! Exit codes: 0 done, 1 failed, 2 bad usage or configuration. Here the environment is read, and nowhere else.
 
 use std::path::PathBuf;
@@ -9,20 +13,32 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub mod check;
+pub mod client;
 pub mod demo;
+pub mod export;
+pub mod import;
+pub mod items;
+pub mod letters;
 mod logging;
+pub mod print;
+pub mod release;
 pub mod serve;
+pub mod table;
 pub mod trigger;
+pub mod users;
 
 /// Exit code of a bad command line or configuration. The one that clap uses too.
 pub const EXIT_USAGE: u8 = 2;
+
+/// The head of the options that each command has, in its help.
+const EVERYWHERE: &str = "Everywhere";
 
 /// Keeps bank connections made through Plaid healthy, and brings users back when one breaks.
 #[derive(Debug, Parser)]
 #[command(name = "relinkd", version, about, arg_required_else_help = true)]
 pub struct Cli {
     /// The configuration file.
-    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/relinkd/relinkd.toml")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE", default_value = "/etc/relinkd/relinkd.toml")]
     pub config: PathBuf,
     /// What to do.
     #[command(subcommand)]
@@ -44,6 +60,12 @@ pub enum Command {
     ///
     /// Ends with 0 if nothing failed, 1 if something did, 2 if the configuration is not valid.
     Check(check::Args),
+    /// Lists Items, shows one, and acts on it.
+    Items(items::Args),
+    /// Lists users, shows one, and notes what they wish.
+    Users(users::Args),
+    /// Releases letters that wait.
+    Letters(letters::Args),
     /// Has the demo's Plaid send any webhook, signed, to a daemon that trusts it.
     ///
     /// The webhook goes through the daemon's real HTTP path. By default the demo's Plaid also makes the truth agree with what
@@ -63,6 +85,9 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&cli.config, &args),
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&cli.config, &args),
+        Command::Items(args) => items::run(&cli.config, &args),
+        Command::Users(args) => users::run(&cli.config, &args),
+        Command::Letters(args) => letters::run(&cli.config, &args),
         Command::Trigger(args) => trigger::run(&cli.config, &args),
     }
 }
@@ -103,6 +128,61 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    /// What `--help` says on a terminal of a hundred columns, for a command and for those below it.
+    fn help(command: &clap::Command, words: &[&str], into: &mut Vec<String>) {
+        let asked = [&["relinkd"], words, &["--help"]].concat();
+        let said = Cli::command().term_width(100).try_get_matches_from(asked).expect_err("help").to_string();
+        into.push(format!("$ relinkd {} --help\n{said}", words.join(" ")));
+        for below in command.get_subcommands() {
+            help(below, &[words, &[below.get_name()]].concat(), into);
+        }
+    }
+
+    #[test]
+    fn every_command_says_what_it_does() {
+        let cli = Cli::command();
+        insta::assert_snapshot!("help", cli.clone().term_width(100).render_help().to_string());
+        for command in cli.get_subcommands() {
+            let mut said = Vec::new();
+            help(command, &[command.get_name()], &mut said);
+            insta::assert_snapshot!(format!("help_{}", command.get_name()), said.join("\n"));
+        }
+    }
+
+    #[test]
+    fn the_readme_names_every_command() {
+        let readme = include_str!("../../README.md");
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(readme.contains(&format!("relinkd {name}")), "relinkd {name}");
+            for below in command.get_subcommands().map(clap::Command::get_name) {
+                assert!(readme.contains(&format!("{name} {below}")), "relinkd {name} {below}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_misspelt_is_guessed_and_what_is_missing_is_named() {
+        let said = |words: &[&str]| {
+            let error = Cli::try_parse_from([&["relinkd"], words].concat()).expect_err("refused");
+            assert_eq!(error.exit_code(), i32::from(EXIT_USAGE), "{words:?}");
+            format!("$ relinkd {}\n{error}\n", words.join(" "))
+        };
+        let all = [
+            said(&["itmes", "list"]),
+            said(&["items", "lst"]),
+            said(&["items", "list", "--sate", "healthy"]),
+            said(&["items", "list", "--state", "heathy"]),
+            said(&["items", "list", "--limit", "0"]),
+            said(&["items", "show"]),
+            said(&["items", "snooze", "item-1"]),
+            said(&["items", "snooze", "item-1", "--for", "3 days"]),
+            said(&["items", "snooze", "item-1", "--until", "tomorrow"]),
+            said(&["users", "set", "user-1"]),
+        ];
+        insta::assert_snapshot!("usage_errors", all.concat());
+    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -47,9 +47,7 @@ const PATH: &str = "/v1/letters/release";
 /// [`Failure`].
 pub async fn run(client: &Client, print: &mut Print, args: &Args) -> Result<(), Failure> {
     let answer = match args {
-        Args { per_day: Some(users), .. } => {
-            client.call(Method::PUT, PATH, Some(&json!({ "per_day": users }))).await?
-        }
+        Args { per_day: Some(users), .. } => client.call(Method::PUT, PATH, Some(&json!({ "per_day": users }))).await?,
         Args { all: true, .. } => client.call(Method::PUT, PATH, Some(&json!({ "all": true }))).await?,
         Args { stop: true, .. } => client.call(Method::DELETE, PATH, None).await?,
         Args { .. } => client.get(PATH).await?,

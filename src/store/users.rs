@@ -123,6 +123,49 @@ pub(crate) fn is_erased(connection: &Connection, id: &UserId) -> Result<bool, St
     Ok(statement.exists([id.as_str()])?)
 }
 
+/// A page of users, after a given one.
+pub(crate) fn list(
+    connection: &Connection,
+    sealer: &Sealer,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Profile>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select * from users where user_id > :after and erased_at is null order by user_id limit :limit",
+    )?;
+    let mut rows = statement.query(named_params! { ":after": after, ":limit": i64::from(limit) })?;
+    let mut users = Vec::new();
+    while let Some(row) = rows.next()? {
+        users.push(profile(sealer, row)?);
+    }
+    Ok(users)
+}
+
+/// A page of the users who have an address, whatever its case, after a given one. An address is sealed: it is found by its
+/// HMAC, under each key that could have been in use when it was written.
+pub(crate) fn at_address(
+    connection: &Connection,
+    sealer: &Sealer,
+    email: &EmailAddress,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Profile>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select * from users where address_hmac = :hmac and user_id > :after and erased_at is null
+         order by user_id limit :limit",
+    )?;
+    let mut users = Vec::new();
+    for hmac in sealer.lookups(ADDRESS, &email.for_lookup()) {
+        let mut rows = statement.query(named_params! { ":hmac": hmac, ":after": after, ":limit": i64::from(limit) })?;
+        while let Some(row) = rows.next()? {
+            users.push(profile(sealer, row)?);
+        }
+    }
+    users.sort_by(|a, b| a.id.cmp(&b.id));
+    users.truncate(limit as usize);
+    Ok(users)
+}
+
 fn profile(sealer: &Sealer, row: &Row<'_>) -> Result<Profile, StoreError> {
     let record = Record::new("users", "user_id", row)?;
     let contact = match record.get::<Option<Vec<u8>>>("contact")? {

@@ -3,6 +3,7 @@
 mod browser;
 mod canary;
 mod client;
+mod commands;
 mod contract;
 mod control;
 mod core_exhaustive;

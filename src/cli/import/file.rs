@@ -106,12 +106,7 @@ pub fn open(path: &Path, format: Format, kind: Kind) -> Result<Rows, String> {
 ///
 /// # Errors
 /// If the header cannot be used.
-pub fn read(
-    input: impl Read + Send + 'static,
-    bytes: Option<u64>,
-    format: Format,
-    kind: Kind,
-) -> Result<Rows, String> {
+pub fn read(input: impl Read + Send + 'static, bytes: Option<u64>, format: Format, kind: Kind) -> Result<Rows, String> {
     let progress = Progress::default();
     let input = BufReader::with_capacity(1 << 16, Counted { inner: input, progress: progress.clone() });
     let rows: Box<dyn Iterator<Item = Row> + Send> = match format {
@@ -186,9 +181,10 @@ fn header_names(header: &csv::ByteRecord, kind: Kind) -> Result<Vec<&'static str
         let cell = String::from_utf8_lossy(cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell)).trim().to_lowercase();
         let known = kind.columns().iter().find(|name| **name == cell);
         let Some(name) = known else {
-            let nearest = kind.columns().iter().max_by(|a, b| {
-                strsim::jaro_winkler(a, &cell).total_cmp(&strsim::jaro_winkler(b, &cell))
-            });
+            let nearest = kind
+                .columns()
+                .iter()
+                .max_by(|a, b| strsim::jaro_winkler(a, &cell).total_cmp(&strsim::jaro_winkler(b, &cell)));
             return Err(format!(
                 ":1: column {} of the header is none of {}; the nearest is {}",
                 place + 1,
@@ -282,6 +278,9 @@ mod tests {
     #[test]
     fn a_line_without_end_is_not_read_to_its_end() {
         let long: &'static str = Box::leak("x".repeat(200_000).into_boxed_str());
-        assert_eq!(all(long, Format::Jsonl, Kind::Users), "1: is longer than 65536 bytes, so nothing after it is read\n");
+        assert_eq!(
+            all(long, Format::Jsonl, Kind::Users),
+            "1: is longer than 65536 bytes, so nothing after it is read\n"
+        );
     }
 }

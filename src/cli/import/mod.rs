@@ -14,6 +14,7 @@ use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::client::{Client, Failure};
 use super::print::Print;
@@ -106,11 +107,37 @@ struct RowAnswer {
     why: String,
 }
 
-/// Rows that are sent together.
+/// Rows that are sent together, and those between them that cannot be read.
+#[derive(Default)]
 struct Part {
-    first_line: u64,
     lines: Vec<u64>,
     rows: Vec<Value>,
+    wrong: Vec<(u64, String)>,
+}
+
+/// Reads parts on a thread of its own: a pipe may have nothing to say for long, and whoever stops the import need not wait for
+/// it. Nobody waits for the thread either.
+fn read_ahead(rows: Rows, from_line: u64) -> mpsc::Receiver<Part> {
+    let (parts, read) = mpsc::channel(IN_FLIGHT);
+    std::thread::spawn(move || {
+        let mut rows = rows.skip_while(|row| row.line < from_line).peekable();
+        while rows.peek().is_some() {
+            let mut part = Part::default();
+            for Row { line, value } in rows.by_ref().take(BATCH) {
+                match value {
+                    Ok(value) => {
+                        part.lines.push(line);
+                        part.rows.push(value);
+                    }
+                    Err(why) => part.wrong.push((line, why)),
+                }
+            }
+            if parts.blocking_send(part).is_err() {
+                return;
+            }
+        }
+    });
+    read
 }
 
 /// Imports a file.
@@ -147,7 +174,9 @@ fn warn_of_readers(print: &mut Print, kind: Kind, path: &Path) {
             Kind::Users => "addresses",
         };
         let named = path.display();
-        print.note(&format!("{named} holds {what}, and others may read it: chmod 600, and delete it when it is imported."));
+        print.note(&format!(
+            "{named} holds {what}, and others may read it: chmod 600, and delete it when it is imported."
+        ));
     }
 }
 
@@ -169,56 +198,39 @@ impl<'a> Import<'a> {
     }
 
     /// Sends part after part, and hears of each in order.
-    async fn all(&mut self, mut rows: Rows) -> Result<(), Failure> {
+    async fn all(&mut self, rows: Rows) -> Result<(), Failure> {
         let progress = rows.progress.clone();
+        let mut parts = read_ahead(rows, self.args.from_line.unwrap_or(1));
         let (client, kind, dry_run) = (self.client, self.kind, self.args.dry_run);
         let send = async |part: Part| {
             let body = json!({ "dry_run": dry_run, "rows": part.rows });
             let answer = client.post(&format!("/v1/import/{}", kind.name()), &body).await;
-            (part.first_line, part.lines, answer)
+            (part.lines, part.wrong, answer)
         };
         let (mut under_way, mut more) = (FuturesOrdered::new(), true);
         while more || !under_way.is_empty() {
-            while more && under_way.len() < IN_FLIGHT {
-                let part = self.part(&mut rows);
-                more = part.lines.len() == BATCH;
-                if !part.lines.is_empty() {
-                    under_way.push_back(send(part));
+            let (lines, wrong, answer) = tokio::select! {
+                part = parts.recv(), if more && under_way.len() < IN_FLIGHT => {
+                    match part {
+                        Some(part) => under_way.push_back(send(part)),
+                        None => more = false,
+                    }
+                    continue;
                 }
+                Some(done) = under_way.next() => done,
+            };
+            for (line, why) in wrong {
+                self.count(line, &RowAnswer { outcome: "wrong".to_owned(), why });
             }
-            let Some((first_line, lines, answer)) = under_way.next().await else { continue };
-            self.next_line = first_line;
             let answers: Answers = answer?.read()?;
             for (line, answer) in lines.iter().zip(answers.data) {
                 self.count(*line, &answer);
             }
-            self.next_line = lines.last().map_or(first_line, |last| last + 1);
+            self.next_line = lines.last().map_or(self.next_line, |last| last + 1);
             self.bar.set_position(progress.bytes());
             self.bar.set_message(format!("{} rows", self.tally.rows));
         }
         Ok(())
-    }
-
-    /// The next rows that can be read; the others are told of at once.
-    fn part(&mut self, rows: &mut Rows) -> Part {
-        let mut part = Part { first_line: 0, lines: Vec::new(), rows: Vec::new() };
-        let from = self.args.from_line.unwrap_or(1);
-        for Row { line, value } in rows.by_ref().skip_while(|row| row.line < from) {
-            match value {
-                Ok(value) => {
-                    if part.lines.is_empty() {
-                        part.first_line = line;
-                    }
-                    part.lines.push(line);
-                    part.rows.push(value);
-                }
-                Err(why) => self.count(line, &RowAnswer { outcome: "wrong".to_owned(), why }),
-            }
-            if part.lines.len() == BATCH {
-                break;
-            }
-        }
-        part
     }
 
     fn count(&mut self, line: u64, answer: &RowAnswer) {

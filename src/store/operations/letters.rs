@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use super::Result;
 use crate::domain::compose::{Circumstances, Composition, Line, Sent, User};
+use crate::domain::contact::EmailAddress;
 use crate::domain::event::Event;
 use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
@@ -71,6 +72,20 @@ impl Store {
     pub async fn user(&self, id: UserId) -> Result<Option<Profile>> {
         let inner = Arc::clone(&self.inner);
         self.threads.read(move |connection| users::get(connection, &inner.sealer, &id)).await
+    }
+
+    /// A page of users in the order of their ids, after a given one; of one address where asked. Without the erased.
+    ///
+    /// # Errors
+    /// What SQLite says, or that an address does not open.
+    pub async fn users(&self, email: Option<EmailAddress>, after: Option<String>, limit: u32) -> Result<Vec<Profile>> {
+        let inner = Arc::clone(&self.inner);
+        let after = after.unwrap_or_default();
+        let query = move |connection: &Connection| match &email {
+            None => users::list(connection, &inner.sealer, &after, limit),
+            Some(email) => users::at_address(connection, &inner.sealer, email, &after, limit),
+        };
+        self.threads.read(query).await
     }
 
     /// Notes what a user wishes about letters. Says whether there is such a user.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::lists::{Page, limit, number};
 use super::problem::{Body, Problem};
+use super::snooze::SnoozeBody;
 use super::users::user_id;
 use super::view::ItemView;
 use crate::config::CountryCode;
@@ -224,22 +225,13 @@ pub(super) async fn observe(
     Ok(view(&engine, &known(&engine, &id).await?))
 }
 
-/// Until when there are no letters about the Item.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SnoozeBody {
-    until: Timestamp,
-}
-
 pub(super) async fn snooze(
     State(engine): State<Engine>,
     Path(id): Path<String>,
     Body(body): Body<SnoozeBody>,
 ) -> Result<Json<ItemView>, Problem> {
-    if body.until <= engine.clock.now() {
-        return Err(Problem::invalid("until is in the past"));
-    }
-    act(&engine, &id, Event::Snoozed { until: body.until }).await
+    let until = body.ends(engine.clock.now())?;
+    act(&engine, &id, Event::Snoozed { until }).await
 }
 
 pub(super) async fn resume(State(engine): State<Engine>, Path(id): Path<String>) -> Result<Json<ItemView>, Problem> {

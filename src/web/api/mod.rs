@@ -10,6 +10,7 @@ mod items;
 mod lists;
 pub mod problem;
 mod release;
+mod snooze;
 mod users;
 mod view;
 
@@ -50,6 +51,10 @@ pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
         .route("/v1/items/{item_id}/resume", post(items::resume))
         .route("/v1/items/{item_id}/repair-link", post(items::repair_link))
         .route("/v1/items/{item_id}/link-token", post(items::link_token))
+        .route("/v1/users", get(users::list))
+        .route("/v1/users/{user_id}/stop", post(users::stop))
+        .route("/v1/users/{user_id}/snooze", post(users::snooze))
+        .route("/v1/users/{user_id}/resume", post(users::resume))
         .route("/v1/users/{user_id}", put(users::register).get(users::show).delete(users::erase))
         .route("/v1/letters", get(lists::letters))
         .route("/v1/letters/release", get(release::show).put(release::plan).delete(release::stop))

@@ -1,16 +1,18 @@
-//! `/v1/users/{user_id}`: whom letters go to.
+//! `/v1/users`: whom letters go to, and what they wish.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
+use super::lists::{Page, limit};
 use super::problem::{Body, Problem};
+use super::snooze::SnoozeBody;
 use super::view::UserView;
 use crate::domain::contact::{EmailAddress, Locale, PersonName, ZoneName};
 use crate::domain::ids::UserId;
 use crate::engine::Engine;
-use crate::store::NewProfile;
+use crate::store::{NewProfile, Wish};
 
 /// What the application says about a user.
 #[derive(Deserialize)]
@@ -50,6 +52,55 @@ pub(super) async fn register(
     engine.wake();
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(view(&engine, id).await?)))
+}
+
+/// Which users.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UsersQuery {
+    email: Option<String>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// Users in the order of their ids; of one address where asked.
+pub(super) async fn list(
+    State(engine): State<Engine>,
+    Query(query): Query<UsersQuery>,
+) -> Result<Json<Page<UserView>>, Problem> {
+    let parse = |text| EmailAddress::parse(text).map_err(|error| Problem::invalid(format!("email {error}")));
+    let email = query.email.as_deref().map(parse).transpose()?;
+    let limit = limit(query.limit)?;
+    let users = engine.store.users(email, query.cursor, limit).await?;
+    Ok(Json(Page::new(users, limit, |user| user.id.to_string()).map(UserView::of)))
+}
+
+/// The user wants no letters any more.
+pub(super) async fn stop(State(engine): State<Engine>, Path(id): Path<String>) -> Result<Json<UserView>, Problem> {
+    wish(&engine, &id, Wish::Stop).await
+}
+
+/// The user wants no letters for a while.
+pub(super) async fn snooze(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    Body(body): Body<SnoozeBody>,
+) -> Result<Json<UserView>, Problem> {
+    wish(&engine, &id, Wish::SnoozeUntil(body.ends(engine.clock.now())?)).await
+}
+
+/// The user wants letters again.
+pub(super) async fn resume(State(engine): State<Engine>, Path(id): Path<String>) -> Result<Json<UserView>, Problem> {
+    wish(&engine, &id, Wish::Resume).await
+}
+
+async fn wish(engine: &Engine, id: &str, wish: Wish) -> Result<Json<UserView>, Problem> {
+    let id = user_id(id)?;
+    if !engine.store.wish(id.clone(), wish, engine.clock.now()).await? {
+        return Err(Problem::unknown("user"));
+    }
+    engine.wake();
+    Ok(Json(view(engine, id).await?))
 }
 
 pub(super) async fn show(State(engine): State<Engine>, Path(id): Path<String>) -> Result<Json<UserView>, Problem> {

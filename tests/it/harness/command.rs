@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use serde_json::Value;
 use tokio::process::Command;
 
 use super::World;
@@ -22,6 +23,17 @@ impl Output {
         let Self { code, stdout, stderr } = self;
         let errors = if stderr.is_empty() { String::new() } else { format!("--- stderr\n{stderr}") };
         format!("{stdout}{errors}--- exit code {code}")
+    }
+
+    /// What it printed, if it went well.
+    pub fn well(self) -> String {
+        assert_eq!(self.code, 0, "{}", self.whole());
+        self.stdout
+    }
+
+    /// The objects that it printed, one a line.
+    pub fn json(self) -> Vec<Value> {
+        self.well().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 }
 
