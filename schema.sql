@@ -5,10 +5,21 @@
 -- "sealed" hold the id of a key, a nonce and an AES-256-GCM ciphertext that is bound to its table, column and row: moved
 -- elsewhere, it does not open.
 
--- What is true of the store itself. The row `canary` is sealed, so that a wrong `data_key` fails at start.
+-- What is true of the store itself: `sealing_anew` is how far it is sealed with a new key, `probe` when the last write
+-- was tried.
 create table meta (
   name   text primary key,
   value  blob not null
+) strict, without rowid;
+
+-- The keys that something here is or was sealed with, one row a `data_key`.
+create table data_keys (
+  key_id      blob primary key,           -- what its values begin with
+  canary      blob not null,              -- sealed with it, so that a wrong key fails at start
+  since       integer not null,           -- when it began to seal
+  until       integer,                    -- when another began; nothing for the one that seals
+  emptied_at  integer,                    -- when nothing was sealed with it any more: from then on it can be removed
+  heritage    blob                        -- sealed with the present key: what its links are known by
 ) strict, without rowid;
 
 -- End users. A user may be known before (by an Item) or after an address was given.
@@ -36,6 +47,7 @@ create table items (
   user_id             text not null references users,
   access_token        blob,               -- sealed; gone with the Item
   token               text not null check (token in ('unproven', 'proven', 'foreign', 'refused')),
+  created_at          integer not null,   -- when Plaid made it; until Plaid says so, the first registration
   registered_at       integer not null,   -- the present token
   institution_id      text,
   institution_name    text,               -- the bank's word: untrusted text
@@ -54,6 +66,8 @@ create table items (
   released_at         integer check (held_since is null or released_at is null), -- and here they were released
   consent_expires_at  integer,
   observed_at         integer,            -- when the question of Plaid's latest answer was asked
+  suspect             integer not null default 0, -- 1 if broken or doubtful: asked about first, and more often
+  checked_at          integer not null default 0, -- when the sweep last took it, or Plaid's latest answer was asked for
   episodes            integer not null,   -- how many there have been
   due_at              integer             -- when the clock alone changes something
 ) strict, without rowid;
@@ -62,10 +76,20 @@ create index items_by_user on items (user_id);
 create index items_by_state on items (state, item_id);
 create index items_by_institution on items (institution_id, item_id) where institution_id is not null;
 create index items_due on items (due_at) where due_at is not null;
+create index items_by_turn on items (suspect, checked_at) where removed_at is null;
 
 -- What is held and would be written about, the longest broken first.
 create index items_held on items (since, user_id)
   where held_since is not null and token = 'proven' and state <> 'healthy' and superseded_by is null;
+
+-- What the accounts of an Item are known by, as of the last time that Plaid was asked for them: HMACs, each after the id of
+-- its key; never a name or a mask. They say whether two Items share an account, and whether a repair led to other ones.
+create table accounts (
+  item_id      text not null references items,
+  fingerprint  blob not null,             -- one for each key that is known
+  made_from    text not null check (made_from in ('name_mask', 'name', 'persistent')),
+  primary key (item_id, fingerprint)
+) strict, without rowid;
 
 -- Episodes: one condition of one Item from opening to closing.
 create table episodes (
@@ -145,6 +169,14 @@ create table outbox (
 ) strict, without rowid;
 
 create index outbox_due on outbox (due_at) where lease is null;
+
+-- What is done by the clock alone, for all Items together: when it was done last, and when it is due. A row outlives a
+-- restart, so that what came due meanwhile is done then.
+create table appointments (
+  name      text primary key check (name in ('sweep')),
+  last_at   integer,
+  due_at    integer not null
+) strict, without rowid;
 
 -- Letters. composed -> leased -> data_started -> accepted | deferred | bounced | uncertain; withheld if it was not so any
 -- more; written_down if `only_to` keeps it here.

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use crate::config::Config;
 use crate::engine::clock::Clock;
-use crate::engine::{Engine, schedule};
+use crate::engine::{Engine, schedule, upkeep};
 use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::{self, Bound, ControlSocket, Served};
@@ -45,9 +45,11 @@ impl Daemon {
         let public = bind("public_listen", config.server.public_listen)?;
         let private = bind("private_listen", config.server.private_listen)?;
         let engine = Engine::new(config, store, clock).await?;
+        engine.make_appointments().await.context("the store takes nothing")?;
         let bound = Bound { public, private, control };
         let served = web::serve(&engine, bound).context("the listeners cannot be served")?;
         engine.tasks.spawn(schedule::run(engine.clone()));
+        engine.tasks.spawn(upkeep::seal_anew(engine.clone()));
         Ok(Self { engine, served })
     }
 

@@ -151,14 +151,15 @@ pub fn from_text(
         return Err(Faults::new(written.faults));
     }
     let whole = "a section that is not whole has a fault";
+    let plaid = plaid.expect(whole);
     Ok(Config {
         app: app.expect(whole),
         server: server.expect(whole),
-        plaid: plaid.expect(whole),
         store: store.expect(whole),
         mail: mail.expect(whole),
         api_keys,
-        reminders,
+        reminders: Policy { superseding: plaid.superseding_institutions.clone(), ..reminders },
+        plaid,
         schedule,
         log,
         warnings: written.warnings,

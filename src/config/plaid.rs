@@ -7,6 +7,8 @@ use url::Url;
 
 use super::address::{is_loopback, origin, page, word};
 use super::section::{Section, Wrong};
+use crate::domain::ids::InstitutionId;
+use crate::domain::policy::Policy;
 
 /// Where a browser gets Plaid Link from, unless told otherwise: <https://plaid.com/docs/link/web/>.
 const LINK_SCRIPT_URL: &str = "https://cdn.plaid.com/link/v2/stable/link-initialize.js";
@@ -44,6 +46,10 @@ pub struct Plaid {
     pub late_webhooks: LateWebhooks,
     /// How many calls are made in a minute, all together.
     pub calls_per_minute: u32,
+    /// Whether a healthy answer is believed only when Plaid also lists the Item's accounts.
+    pub probe_accounts: bool,
+    /// Banks at which a second Item of the same login kills the first.
+    pub superseding_institutions: Vec<InstitutionId>,
     /// What happens to an Item whose webhooks go elsewhere.
     pub webhook_elsewhere: WebhookElsewhere,
 }
@@ -152,6 +158,8 @@ fn read_rest(section: &mut Section<'_, '_>, environment: Option<Environment>) ->
     let late_webhooks =
         section.optional("late_webhooks", word(&[("observe", LateWebhooks::Observe), ("apply", LateWebhooks::Apply)]));
     let calls_per_minute = section.number("calls_per_minute", 1..=CALLS_PER_MINUTE_MAX);
+    let probe_accounts = section.flag("probe_accounts");
+    let superseding = section.list("superseding_institutions", institution);
     let elsewhere = word(&[("tell", WebhookElsewhere::Tell), ("adopt", WebhookElsewhere::Adopt)]);
     let webhook_elsewhere = section.optional("webhook_elsewhere", elsewhere);
     let environment = environment?;
@@ -166,6 +174,8 @@ fn read_rest(section: &mut Section<'_, '_>, environment: Option<Environment>) ->
         link_mode: link_mode.unwrap_or(LinkMode::Embedded),
         late_webhooks: late_webhooks.unwrap_or(LateWebhooks::Observe),
         calls_per_minute: calls_per_minute.unwrap_or(CALLS_PER_MINUTE),
+        probe_accounts: probe_accounts.unwrap_or(false),
+        superseding_institutions: superseding.unwrap_or_else(|| Policy::default().superseding),
         webhook_elsewhere: webhook_elsewhere.unwrap_or(WebhookElsewhere::Tell),
     })
 }
@@ -203,6 +213,10 @@ fn country(text: &str) -> Result<CountryCode, Wrong> {
             None => Wrong::with_remedy(problem, format!("Write one of {}.", COUNTRIES.join(", "))),
         }
     })
+}
+
+fn institution(text: &str) -> Result<InstitutionId, Wrong> {
+    InstitutionId::parse(text).map_err(|error| Wrong::with_remedy(error, "Write Plaid's ids of banks: \"ins_56\"."))
 }
 
 /// What Plaid's dashboard shows: visible ASCII without spaces.

@@ -27,6 +27,7 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Policy {
         revoked: revoked.unwrap_or(default.revoked),
         send_window: section.optional("send_window", send_window).unwrap_or(default.send_window),
         user_gap: section.optional("user_gap", user_gap).unwrap_or(default.user_gap),
+        superseding: default.superseding,
     }
 }
 

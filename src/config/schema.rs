@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Quiet,
     /// A whole number. Can be overridden.
     Number,
+    /// true or false. Can be overridden.
+    Flag,
     /// A secret, or the hash of one: never repeated, never in the environment; `x_file` names a file that holds it.
     Secret,
     /// A secret of which only the file or the value itself exists as a key (no `x_file`).
@@ -32,7 +34,7 @@ impl Kind {
     pub(super) fn is_quiet(self) -> bool {
         match self {
             Self::Quiet | Self::Secret | Self::Digest | Self::SecretList => true,
-            Self::Text | Self::Number | Self::List => false,
+            Self::Text | Self::Number | Self::Flag | Self::List => false,
         }
     }
 }
@@ -99,6 +101,8 @@ pub(super) const SECTIONS: [Section; 9] = [
             key("link_mode", Kind::Text, r#"link_mode = "embedded" or link_mode = "hosted""#),
             key("late_webhooks", Kind::Text, r#"late_webhooks = "observe" or late_webhooks = "apply""#),
             key("calls_per_minute", Kind::Number, "calls_per_minute = 1000"),
+            key("probe_accounts", Kind::Flag, "probe_accounts = false or probe_accounts = true"),
+            key("superseding_institutions", Kind::List, r#"superseding_institutions = ["ins_56"]"#),
             key("webhook_elsewhere", Kind::Text, r#"webhook_elsewhere = "tell" or webhook_elsewhere = "adopt""#),
         ],
     },

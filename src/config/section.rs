@@ -171,6 +171,11 @@ impl<'w, 't> Section<'w, 't> {
         })
     }
 
+    /// true or false.
+    pub(super) fn flag(&mut self, name: &str) -> Option<bool> {
+        self.optional(name, |text| text.parse().map_err(|_| "is neither true nor false"))
+    }
+
     /// A secret, from the file itself or from the file that `x_file` names; a fault if it is missing or wrong.
     pub(super) fn required_secret<T, W: Into<Wrong>>(
         &mut self,
@@ -369,6 +374,8 @@ impl<'w, 't> Section<'w, 't> {
         let kind = self.spec.key(name).map_or(Kind::Text, |key| key.kind);
         let text = match (kind, value.get_ref()) {
             (Kind::Number, DeValue::Integer(number)) => number.to_string(),
+            (Kind::Flag, DeValue::Boolean(flag)) => flag.to_string(),
+            (Kind::Flag, _) => return self.not(name, value, "true or false without quotes"),
             (Kind::Number, _) => return self.not(name, value, "a whole number without quotes"),
             (_, DeValue::String(text)) => text.to_string(),
             (_, _) => return self.not(name, value, "a text in quotes"),

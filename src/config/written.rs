@@ -77,7 +77,7 @@ impl<'t> Written<'t> {
     fn take_variable(&mut self, variable: String, value: String, section: &schema::Section, name: &str) {
         let known = SECTIONS.iter().find(|known| known.name == section.name).expect("it comes from this list").name;
         let refused = section.key(name).and_then(|key| match key.kind {
-            Kind::Text | Kind::Quiet | Kind::Number => None,
+            Kind::Text | Kind::Quiet | Kind::Number | Kind::Flag => None,
             Kind::Secret | Kind::Digest => Some((
                 "is a secret, which the environment does not keep",
                 format!("Write: {variable}_FILE=<path of a file that holds it>."),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{ItemId, SessionId};
+use super::ids::{InstitutionId, ItemId, SessionId};
 use super::item::State;
 
 /// Something to do, decided by a step and done outside it.
@@ -19,6 +19,11 @@ pub enum Effect {
     AskSession {
         /// Which press.
         session: SessionId,
+        /// Not before this moment.
+        not_before: Timestamp,
+    },
+    /// Ask Plaid which accounts there are, after a repair: another login is told, not silently accepted.
+    AskAccounts {
         /// Not before this moment.
         not_before: Timestamp,
     },
@@ -61,6 +66,27 @@ pub enum Notice {
         /// The newer one.
         by: ItemId,
     },
+    /// It would not any more: the Item counts again.
+    Unsuperseded,
+    /// Something is wrong with the Item that its user cannot cure.
+    Impaired {
+        /// Plaid's `error_code`.
+        code: String,
+    },
+    /// After a repair there are other accounts than before.
+    DifferentAccounts {
+        /// How many are no longer there.
+        gone: u32,
+        /// How many were not there before.
+        new: u32,
+    },
+    /// The Item is suddenly at another bank, as Plaid says.
+    DifferentInstitution {
+        /// Before.
+        before: InstitutionId,
+        /// Now.
+        now: InstitutionId,
+    },
 }
 
 impl Effect {
@@ -70,6 +96,7 @@ impl Effect {
         match self {
             Self::Observe { .. } => Some(format!("{item}/observe")),
             Self::AskSession { session, .. } => Some(format!("{item}/session/{session}")),
+            Self::AskAccounts { .. } => Some(format!("{item}/accounts")),
             Self::Tell(_) => None,
         }
     }
@@ -78,7 +105,9 @@ impl Effect {
     #[must_use]
     pub fn not_before(&self) -> Option<Timestamp> {
         match self {
-            Self::Observe { not_before } | Self::AskSession { not_before, .. } => Some(*not_before),
+            Self::Observe { not_before } | Self::AskSession { not_before, .. } | Self::AskAccounts { not_before } => {
+                Some(*not_before)
+            }
             Self::Tell(_) => None,
         }
     }

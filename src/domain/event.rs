@@ -88,6 +88,13 @@ pub enum Event {
     },
     /// The newer Item is gone or broken: this one counts again.
     Unsuperseded,
+    /// After a repair Plaid lists other accounts than before: another login, or another choice.
+    AccountsChanged {
+        /// How many are no longer there.
+        gone: u32,
+        /// How many were not there before.
+        new: u32,
+    },
     /// A letter was composed that covers this Item.
     LetterComposed(Mention),
     /// That letter was handed to the mail server.
@@ -121,6 +128,8 @@ pub struct Observation {
     pub asked_at: Timestamp,
     /// Which Item the token opens, where the answer said so: an error does not.
     pub item: Option<ItemId>,
+    /// When Plaid made the Item, where it said so.
+    pub created_at: Option<Timestamp>,
     /// How the Item is.
     pub health: Health,
     /// When the consent ends; nothing where no end is planned.
@@ -205,6 +214,7 @@ impl Event {
             Self::Resumed => "resumed",
             Self::Superseded { .. } => "superseded",
             Self::Unsuperseded => "unsuperseded",
+            Self::AccountsChanged { .. } => "accounts_changed",
             Self::LetterComposed(_) => "letter_composed",
             Self::LetterSent(_) => "letter_sent",
             Self::LetterWaits { .. } => "letter_waits",

@@ -20,6 +20,8 @@ pub struct Item {
     pub user: UserId,
     /// The bank, where it is known.
     pub institution: Option<Institution>,
+    /// When it was made, as Plaid says; until Plaid says so, when it was first registered.
+    pub created_at: Timestamp,
     /// When the present access token was registered. Answers to older questions belong to another token.
     pub registered_at: Timestamp,
     /// What is known about that token.
@@ -327,6 +329,7 @@ impl Item {
             id,
             user,
             institution,
+            created_at: now,
             registered_at: now,
             token: Token::Unproven,
             since: now,
@@ -362,6 +365,17 @@ impl Item {
         } else {
             State::Healthy
         }
+    }
+
+    /// Whether something is broken or doubtful, so that Plaid is asked first and more often: a repair that no webhook tells
+    /// of must not stay unnoticed, and a token that is not proven writes to nobody.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        let unproven = match self.token {
+            Token::Unproven => true,
+            Token::Proven | Token::Foreign | Token::Refused => false,
+        };
+        self.broken().is_some() || self.impaired.is_some() || self.claim.is_some() || unproven
     }
 
     /// The open login episode.

@@ -19,5 +19,6 @@ pub mod ladder;
 pub mod plain;
 pub mod policy;
 pub mod step;
+pub mod supersede;
 pub mod transition;
 pub mod window;

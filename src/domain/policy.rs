@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 
+use super::ids::InstitutionId;
 use super::item::Kind;
 use super::ladder::Ladder;
 use super::window::SendWindow;
@@ -45,6 +46,14 @@ pub const GATHER: SignedDuration = SignedDuration::from_mins(15);
 /// "It works again" is no news after this time.
 pub const WORKS_AGAIN_MAX: SignedDuration = SignedDuration::from_hours(72);
 
+/// Banks at which a second Item of the same login can kill the first, by Plaid's `institution_id`: Chase, PNC, Navy Federal,
+/// Charles Schwab.
+///
+/// Which banks: <https://plaid.com/docs/link/duplicate-items/>. The ids of Chase and PNC:
+/// <https://plaid.com/docs/auth/>, "Tokenized account numbers". Plaid's pages do not name those of Navy Federal and Schwab;
+/// they are as published lists of Plaid's institutions have them, for instance `BalloonBox-Inc/bank-logos` on GitHub.
+pub const SUPERSEDING: [&str; 4] = ["ins_56", "ins_13", "ins_15", "ins_11"];
+
 /// What the operator decided about letters: the section `[reminders]` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -60,6 +69,8 @@ pub struct Policy {
     pub send_window: SendWindow,
     /// At least this long between two letters with reminders to one user.
     pub user_gap: SignedDuration,
+    /// Banks at which a second Item of the same login kills the first: `superseding_institutions` of the section `[plaid]`.
+    pub superseding: Vec<InstitutionId>,
 }
 
 impl Policy {
@@ -85,6 +96,7 @@ impl Default for Policy {
             revoked: Ladder::up(Vec::new()).expect("no rung"),
             send_window: SendWindow::parse("* * 9-17 * * *").expect("a window"),
             user_gap: SignedDuration::from_hours(24),
+            superseding: SUPERSEDING.map(|id| InstitutionId::parse(id).expect("an id")).to_vec(),
         }
     }
 }

@@ -90,7 +90,14 @@ impl Draft {
                     self.tell(Notice::Superseded { by: by.clone() });
                 }
             }
-            Event::Unsuperseded => self.item.superseded_by = None,
+            Event::Unsuperseded => {
+                if self.item.superseded_by.take().is_some() {
+                    self.tell(Notice::Unsuperseded);
+                }
+            }
+            Event::AccountsChanged { gone, new } => {
+                self.tell(Notice::DifferentAccounts { gone: *gone, new: *new });
+            }
             Event::LetterComposed(mention) => self.letter_composed(mention),
             Event::LetterSent(mention) => self.letter_sent(mention, policy),
             Event::LetterWithheld(mention) => self.letter_withheld(mention),
@@ -102,6 +109,13 @@ impl Draft {
         if from != to {
             self.item.since = self.now;
             self.tell(Notice::StateChanged { from, to });
+        }
+        let code = |item: &Item| item.impaired.as_ref().map(|impaired| impaired.code.clone());
+        if let Some(code) = code(&self.item).filter(|now| code(before).as_ref() != Some(now)) {
+            self.tell(Notice::Impaired { code });
+        }
+        if self.closed.iter().any(|closed| matches!(closed.outcome, Outcome::Repaired | Outcome::Healed)) {
+            self.effects.push(Effect::AskAccounts { not_before: self.now });
         }
         Step { item: self.item, effects: self.effects, closed: self.closed }
     }
@@ -296,6 +310,7 @@ impl Draft {
             self.observe(self.now);
             return;
         }
+        let was_proven = self.item.token == Token::Proven;
         match &answer.item {
             Some(opened) if *opened != self.item.id => {
                 if self.item.token != Token::Foreign {
@@ -308,7 +323,12 @@ impl Draft {
             None => {}
         }
         self.item.observed_at = Some(asked_at);
+        self.item.created_at = answer.created_at.unwrap_or(self.item.created_at);
         if let Some(bank) = &answer.institution {
+            if let Some(known) = self.item.institution.as_ref().filter(|known| was_proven && known.id != bank.id) {
+                let (before, now) = (known.id.clone(), bank.id.clone());
+                self.tell(Notice::DifferentInstitution { before, now });
+            }
             // An answer without the name does not take away the one that the application gave.
             let known = self.item.institution.take().filter(|known| known.id == bank.id).and_then(|known| known.name);
             self.item.institution = Some(Institution { id: bank.id.clone(), name: bank.name.clone().or(known) });

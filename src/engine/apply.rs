@@ -9,13 +9,15 @@ use crate::domain::event::Event;
 use crate::domain::ids::{InstitutionId, ItemId};
 use crate::domain::item::Item;
 use crate::domain::policy::Policy;
+use crate::domain::supersede;
 use crate::domain::transition::transition;
+use crate::plaid::fault;
 use crate::store::{Composer, Decision, Rule, StoreError, Told};
 
 /// The rule for Items as of a moment.
 #[must_use]
 pub fn rule(policy: &Policy, now: Timestamp) -> Rule {
-    let policy = policy.clone();
+    let (policy, superseding) = (policy.clone(), policy.superseding.clone());
     Rule {
         now,
         decide: Box::new(move |item, event| {
@@ -23,6 +25,7 @@ pub fn rule(policy: &Policy, now: Timestamp) -> Rule {
             let speaks_at = speaks_at(&step.item, now, &policy);
             Decision { step, speaks_at }
         }),
+        siblings: Box::new(move |siblings| supersede::settle(siblings, &superseding)),
     }
 }
 
@@ -83,7 +86,25 @@ pub(super) fn tell(told: &[Told]) {
             }
             Notice::AccountRevoked => tracing::info!(%item, "Item {item}: the user withdrew one account"),
             Notice::Superseded { by } => {
-                tracing::warn!(%item, %by, "Item {item}: repairing it would break Item {by}; no letters about it");
+                tracing::warn!(
+                    %item,
+                    %by,
+                    "Item {item}: superseded by Item {by}, which a repair would break; no letters about it. Remove it at Plaid"
+                );
+            }
+            Notice::Unsuperseded => tracing::info!(%item, "Item {item}: no newer Item is in its place any more"),
+            Notice::Impaired { code } => {
+                let owner = fault::owner(code);
+                tracing::warn!(%item, code, owner = owner.name(), "Item {item}: {code}: {}", owner.remedy());
+            }
+            Notice::DifferentAccounts { gone, new } => tracing::warn!(
+                %item,
+                gone,
+                new,
+                "Item {item}: after its repair {gone} of its accounts are gone and {new} are new: another login, or another choice"
+            ),
+            Notice::DifferentInstitution { before, now } => {
+                tracing::error!(%item, %before, %now, "Item {item}: was at bank {before} and is at {now} now: another login");
             }
         }
     }

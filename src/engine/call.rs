@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Engine;
-use super::traffic::{Caller, Leave};
+use super::traffic::{Bar, Caller, Leave};
 use crate::domain::ids::ItemId;
 use crate::plaid::client::{CallError, KeyCallError};
 
@@ -99,10 +99,12 @@ impl Engine {
             let leave = self.traffic().take(caller, item, now);
             match leave {
                 Leave::Go => return Ok(()),
-                Leave::Wait { wait, .. } if now + wait <= began + patience => tokio::time::sleep(wait).await,
+                // All else lasts longer than anybody waits.
+                Leave::Wait { wait, why: Bar::Budget } if now + wait <= began + patience => {
+                    tokio::time::sleep(wait).await;
+                }
                 Leave::Wait { wait, why } => {
-                    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-                    return Err(NoAnswer::Held { until: self.after(wait), why });
+                    return Err(NoAnswer::Held { until: self.in_a_while(wait), why: why.words() });
                 }
             }
         }
@@ -144,7 +146,10 @@ impl Engine {
     }
 
     /// How many routine calls may be made now; if none, when.
-    pub(super) fn room_for_routine(&self) -> Result<u32, Timestamp> {
+    ///
+    /// # Errors
+    /// The moment at which there will be room.
+    pub fn room_for_routine(&self) -> Result<u32, Timestamp> {
         let now = self.clock.monotonic();
         let mut traffic = self.traffic();
         match traffic.room(now) {

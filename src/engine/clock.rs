@@ -21,6 +21,7 @@ pub struct Clock(Arc<Moved>);
 struct Moved {
     started: Instant,
     ahead_ms: AtomicI64,
+    asleep_ms: AtomicI64,
     moved: Notify,
 }
 
@@ -28,7 +29,12 @@ impl Clock {
     /// The system's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self(Arc::new(Moved { started: Instant::now(), ahead_ms: AtomicI64::new(0), moved: Notify::new() }))
+        Self(Arc::new(Moved {
+            started: Instant::now(),
+            ahead_ms: AtomicI64::new(0),
+            asleep_ms: AtomicI64::new(0),
+            moved: Notify::new(),
+        }))
     }
 
     /// Now, in whole milliseconds: what the store keeps is what was decided with.
@@ -36,7 +42,8 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         #[expect(clippy::disallowed_methods, reason = "this is the clock")]
         let system = Timestamp::now().as_millisecond();
-        let moved = system.saturating_add(self.0.ahead_ms.load(Ordering::SeqCst));
+        let ahead = self.0.ahead_ms.load(Ordering::SeqCst).saturating_add(self.0.asleep_ms.load(Ordering::SeqCst));
+        let moved = system.saturating_add(ahead);
         Timestamp::from_millisecond(moved).unwrap_or(Timestamp::MAX)
     }
 
@@ -50,6 +57,13 @@ impl Clock {
     /// Moves the clock on.
     pub fn advance(&self, by: SignedDuration) {
         self.0.ahead_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.0.moved.notify_waiters();
+    }
+
+    /// Has the machine sleep: the wall clock goes on, and nothing else does.
+    pub fn sleep_machine(&self, by: SignedDuration) {
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.0.asleep_ms.fetch_add(millis, Ordering::SeqCst);
         self.0.moved.notify_waiters();
     }
 

@@ -45,6 +45,7 @@ impl Engine {
         let done = match &claimed.effect {
             Effect::Observe { .. } => self.observe(&claimed).await,
             Effect::AskSession { session, .. } => self.ask_session(*session, claimed.attempts).await,
+            Effect::AskAccounts { .. } => self.ask_accounts(&claimed).await,
             // Never in the outbox: told when the step was taken.
             Effect::Tell(_) => Ok(Settlement::Done(Vec::new())),
         };

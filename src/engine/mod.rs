@@ -5,6 +5,7 @@
 //!
 //! Whoever may call: `web` (a webhook came, a button was pressed), `cli` and `demo` (start and stop).
 
+mod accounts;
 pub mod apply;
 mod banks;
 mod call;
@@ -20,7 +21,9 @@ mod release;
 pub mod repair;
 pub mod schedule;
 pub mod status;
+mod sweep;
 mod traffic;
+pub mod upkeep;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

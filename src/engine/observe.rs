@@ -71,6 +71,8 @@ impl Engine {
         if let Some(bank) = observation.institution.as_mut().filter(|bank| bank.name.is_none()) {
             bank.name = self.bank_name(caller, &bank.id).await;
         }
+        let probed = self.probe_accounts(caller, item, token, &mut observation).await;
+        probed.map_err(|error| (asked_at, error))?;
         Ok(observation)
     }
 

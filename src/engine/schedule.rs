@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Engine;
+use super::sweep::GAP;
 use crate::store::StoreError;
 
 /// How long to rest after the store refused: a full disk does not empty itself in a hurry.
@@ -22,10 +23,12 @@ const TICKS: u32 = 256;
 
 /// Runs until relinkd is to stop. What was claimed by then goes on in its own tasks.
 pub async fn run(engine: Engine) {
+    let mut pulse = Pulse::of(&engine);
     while !engine.stop.is_cancelled() {
         // Registered before looking, or a wake-up between looking and sleeping would be lost.
         let woken = engine.wake.notified();
-        let done = round(&engine).await;
+        let stood_still = pulse.beat(&engine);
+        let done = round(&engine, stood_still).await;
         if done.is_ok() {
             engine.status.round_done(engine.clock.now());
         }
@@ -58,6 +61,26 @@ async fn gathered(engine: &Engine) {
     tokio::time::sleep(GATHER).await;
 }
 
+/// The wall clock and one that does not go while the machine sleeps, as they were a round ago.
+struct Pulse {
+    wall: Timestamp,
+    running: Duration,
+}
+
+impl Pulse {
+    fn of(engine: &Engine) -> Self {
+        Self { wall: engine.clock.now(), running: engine.clock.monotonic() }
+    }
+
+    /// Whether the machine stood still since the last round, or its clock was set, for so long that webhooks may be missed.
+    fn beat(&mut self, engine: &Engine) -> bool {
+        let before = std::mem::replace(self, Self::of(engine));
+        let by_the_wall = self.wall.duration_since(before.wall);
+        let ran = SignedDuration::try_from(self.running.saturating_sub(before.running)).unwrap_or(SignedDuration::MAX);
+        (by_the_wall - ran).abs() > GAP
+    }
+}
+
 /// What a round left.
 enum Left {
     /// More is due now.
@@ -67,7 +90,11 @@ enum Left {
 }
 
 /// Does what is due. One look tells what that is, so that a round with nothing due writes nothing.
-async fn round(engine: &Engine) -> Result<Left, StoreError> {
+async fn round(engine: &Engine, stood_still: bool) -> Result<Left, StoreError> {
+    if stood_still {
+        tracing::warn!("the machine stood still or its clock was set: webhooks may have been missed");
+        engine.begin_sweep().await?;
+    }
     let mut more = engine.ingest().await?;
     let (agenda, now) = (engine.store.agenda().await?, engine.clock.now());
     let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
@@ -82,7 +109,11 @@ async fn round(engine: &Engine) -> Result<Left, StoreError> {
     if is_due(agenda.users) {
         more |= engine.compose_due().await?;
     }
-    if is_due(agenda.effects) {
+    if is_due(agenda.appointments) {
+        engine.keep_appointments().await?;
+    }
+    let turn = engine.sweep(&agenda).await?;
+    if is_due(agenda.effects) || is_due(turn) {
         engine.dispatch().await?;
     }
     if is_due(agenda.letters) {
@@ -90,11 +121,11 @@ async fn round(engine: &Engine) -> Result<Left, StoreError> {
     }
     let probe = engine.probe();
     // What was done may have made something else due.
-    let done = is_due(agenda.items) || is_due(agenda.users) || is_due(agenda.release);
+    let done = is_due(agenda.items) || is_due(agenda.users) || is_due(agenda.release) || is_due(agenda.appointments);
     let mut agenda = if done { engine.store.agenda().await? } else { agenda };
     if let Err(room_at) = engine.room_for_routine() {
         agenda.effects = agenda.effects.map(|at| at.max(room_at));
     }
-    let next = agenda.next().into_iter().chain(probe).min();
+    let next = agenda.next().into_iter().chain(probe).chain(turn).min();
     Ok(if more { Left::More } else { Left::Until(next) })
 }

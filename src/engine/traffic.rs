@@ -57,9 +57,35 @@ pub enum Leave {
     Wait {
         /// How long.
         wait: Duration,
-        /// Why, for the log and the operator.
-        why: &'static str,
+        /// Why.
+        why: Bar,
     },
+}
+
+/// Why a call may not be made now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bar {
+    /// Plaid refuses the client id or the secret.
+    Keys,
+    /// Plaid is left alone for a while.
+    Pause,
+    /// About this Item it was asked too often.
+    Item,
+    /// The budget is used up: the next call's share comes within moments.
+    Budget,
+}
+
+impl Bar {
+    /// The same in words, for the log and the operator.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Keys => "Plaid refuses the client id or the secret ([plaid])",
+            Self::Pause => "Plaid is out of order or asks for fewer calls",
+            Self::Item => "Plaid was asked about this Item too often within a minute",
+            Self::Budget => "the calls to Plaid of this minute are used up ([plaid] calls_per_minute)",
+        }
+    }
 }
 
 /// The calls of the last minute, and what they met. Times are of a clock that never goes back.
@@ -96,14 +122,11 @@ impl Traffic {
             return leave;
         }
         if let Some(wait) = item.and_then(|item| self.item_wait(item, now)) {
-            return Leave::Wait { wait, why: "Plaid was asked about this Item too often within a minute" };
+            return Leave::Wait { wait, why: Bar::Item };
         }
         let wait = self.budget.wait(caller, now);
         if wait > Duration::ZERO {
-            return Leave::Wait {
-                wait,
-                why: "the calls to Plaid of this minute are used up ([plaid] calls_per_minute)",
-            };
+            return Leave::Wait { wait, why: Bar::Budget };
         }
         self.budget.take(now);
         if let Some(item) = item {
@@ -120,7 +143,10 @@ impl Traffic {
     pub fn room(&mut self, now: Duration) -> u32 {
         match self.barred(Caller::Routine, now) {
             Some(_) => 0,
-            None if self.probe_at.is_some() => 1,
+            // One of many is enough to hear whether it is over.
+            None if self.probe_at.is_some() || self.failures >= FAILURES_TOLERATED || self.limited > 0 => {
+                self.budget.room(Caller::Routine, now).min(1)
+            }
             None => self.budget.room(Caller::Routine, now),
         }
     }
@@ -173,14 +199,14 @@ impl Traffic {
 
     fn barred(&self, caller: Caller, now: Duration) -> Option<Leave> {
         if let Some(wait) = self.probe_after(now).filter(|wait| *wait > Duration::ZERO) {
-            return Some(Leave::Wait { wait, why: "Plaid refuses the client id or the secret ([plaid])" });
+            return Some(Leave::Wait { wait, why: Bar::Keys });
         }
         let wait = self.paused_until.saturating_sub(now);
         let waits = match caller {
             Caller::Person => false,
             Caller::Letter | Caller::Routine => wait > Duration::ZERO,
         };
-        waits.then_some(Leave::Wait { wait, why: "Plaid is out of order or asks for fewer calls" })
+        waits.then_some(Leave::Wait { wait, why: Bar::Pause })
     }
 
     fn item_wait(&self, item: &ItemId, now: Duration) -> Option<Duration> {

@@ -2,6 +2,19 @@
 //!
 //! The table of Plaid's error codes. It decides by the code alone: the same code comes under different types, and Plaid
 //! adds types freely. A code that is not here is nobody's: then nobody is mailed, and the operator sees the code.
+//!
+//! | owner | what is wrong | what follows for the Item | a letter |
+//! |---|---|---|---|
+//! | [`User`](Owner::User) | a login, a lost account, something to be done at the bank first | `login_required`, cured in update mode, with a choice of accounts where it takes one | yes |
+//! | [`UserWithdrew`](Owner::UserWithdrew) | the user took the permission away | `revoked` | only if the operator wants it |
+//! | [`Bank`](Owner::Bank) | the bank is down | impaired until it is back | no |
+//! | [`Plaid`](Owner::Plaid) | Plaid is down, busy or not ready | impaired until it answers otherwise | no |
+//! | [`Operator`](Owner::Operator) | keys, registration, products, requests, a ticket with Plaid's support | impaired; the operator is told what to do | no |
+//! | [`NewItem`](Owner::NewItem) | this Item cannot be repaired by anybody | impaired; the operator is told to have the user link anew | no |
+//! | [`Gone`](Owner::Gone) | Plaid does not know the Item | `removed` | no |
+//! | [`Nobody`](Owner::Nobody) | it says nothing about the Item, or is not known here | impaired; the operator sees the code | no |
+//!
+//! An Item can be broken and impaired at once, and then no letter leaves either: what Plaid said last decides.
 
 use crate::domain::event::{Fault, Health};
 use crate::domain::item::Cure;
@@ -50,12 +63,47 @@ const fn row(code: &'static str, owner: Owner, source: &'static str) -> Row {
     Row { code, owner, source }
 }
 
+impl Owner {
+    /// The name that the API and the log use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::User { .. } | Self::UserWithdrew => "user",
+            Self::Bank => "bank",
+            Self::Plaid => "plaid",
+            Self::Operator => "operator",
+            Self::NewItem => "new_item",
+            Self::Gone => "gone",
+            Self::Nobody => "nobody",
+        }
+    }
+
+    /// What an operator can do about an Item with such an error.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::User { .. } => "the user repairs it in update mode, and is written to",
+            Self::UserWithdrew => "the user decided so; link anew if they wish, or remove the Item",
+            Self::Bank => "wait: the bank is down, and it is asked again",
+            Self::Plaid => "wait: Plaid is down, busy or not ready, and it is asked again",
+            Self::Operator => {
+                "yours to put right: look the code up at https://plaid.com/docs/errors/, or open a ticket"
+            }
+            Self::NewItem => {
+                "update mode cannot repair it: let the user link the bank anew in your application, then remove this Item"
+            }
+            Self::Gone => "nothing to repair: the Item is gone at Plaid",
+            Self::Nobody => "not known here: look the code up at https://plaid.com/docs/errors/; nobody is written to",
+        }
+    }
+}
+
 /// Every code that Plaid documents for Items, institutions and calls.
 ///
 /// Two codes that update mode cures are the operator's all the same: `ADDITIONAL_CONSENT_REQUIRED` and
 /// `MANUAL_VERIFICATION_REQUIRED` want a product named in the Link token, and only the application knows which. The update
 /// mode that a letter leads to would cure nothing.
-pub const TABLE: [Row; 59] = [
+pub const TABLE: [Row; 60] = [
     // Update mode cures it.
     row("ITEM_LOGIN_REQUIRED", LOG_IN, "item"),
     row("ACCESS_NOT_GRANTED", CHOOSE, "item"),
@@ -111,6 +159,7 @@ pub const TABLE: [Row; 59] = [
     row("INVALID_FIELD", Owner::Operator, "invalid-request"),
     row("INVALID_BODY", Owner::Operator, "invalid-request"),
     row("INVALID_HEADERS", Owner::Operator, "invalid-request"),
+    row("SANDBOX_PRODUCT_NOT_ENABLED", Owner::Operator, "sandbox"),
     // Only inside Link, where the user tries again, and a race with a removal.
     row("INVALID_CREDENTIALS", Owner::Nobody, "item"),
     row("INVALID_MFA", Owner::Nobody, "item"),
@@ -137,6 +186,25 @@ pub fn owner(error_code: &str) -> Owner {
         // Plaid has one rate-limit code for each endpoint, and adds more.
         None if error_code.ends_with("_LIMIT") => Owner::Plaid,
         None => Owner::Nobody,
+    }
+}
+
+/// The fault by which Plaid refuses to list the accounts of an Item that it calls healthy, if it takes a choice of accounts to
+/// cure it. Other refusals say nothing that `/item/get` does not say better.
+#[must_use]
+pub fn lost_accounts(error: &PlaidError) -> Option<Fault> {
+    match owner(&error.error_code) {
+        Owner::User { cure: cure @ Cure::ChooseAccounts } => {
+            Some(Fault { code: error.error_code.clone(), reason: error.reason.clone(), cure })
+        }
+        Owner::User { cure: Cure::LogIn }
+        | Owner::UserWithdrew
+        | Owner::Bank
+        | Owner::Plaid
+        | Owner::Operator
+        | Owner::NewItem
+        | Owner::Gone
+        | Owner::Nobody => None,
     }
 }
 
@@ -199,6 +267,37 @@ mod tests {
     fn lost_accounts_come_back_only_with_a_choice() {
         assert_eq!(owner("NO_ACCOUNTS"), CHOOSE);
         assert_eq!(owner("ITEM_LOGIN_REQUIRED"), LOG_IN);
+        for row in TABLE {
+            assert_eq!(lost_accounts(&error(row.code, None)).is_some(), row.owner == CHOOSE, "{}", row.code);
+        }
+    }
+
+    /// The pages below <https://plaid.com/docs/errors/>.
+    const PAGES: [&str; 7] =
+        ["item", "institution", "invalid-input", "invalid-request", "rate-limit-exceeded", "api", "sandbox"];
+
+    #[test]
+    fn each_code_has_a_page_of_plaids_for_its_source() {
+        for row in TABLE {
+            assert!(PAGES.contains(&row.source), "{}: {}", row.code, row.source);
+        }
+    }
+
+    #[test]
+    fn health_follows_from_the_owner_and_only_the_users_is_broken() {
+        for row in TABLE {
+            let code = row.code.to_owned();
+            let expected = match row.owner {
+                Owner::User { cure } => Health::Broken(Fault { code, reason: None, cure }),
+                Owner::UserWithdrew => Health::Revoked { code },
+                Owner::Gone => Health::Gone,
+                Owner::Bank | Owner::Plaid | Owner::Operator | Owner::NewItem | Owner::Nobody => {
+                    Health::Impaired { code }
+                }
+            };
+            assert_eq!(health(&error(row.code, None)), expected, "{}", row.code);
+            assert!(!row.owner.remedy().is_empty() && !row.owner.name().is_empty());
+        }
     }
 
     #[test]

@@ -210,6 +210,7 @@ pub fn cannot_be_asked_for(event: &Event) -> bool {
         | Event::Resumed
         | Event::Superseded { .. }
         | Event::Unsuperseded
+        | Event::AccountsChanged { .. }
         | Event::LetterComposed(_)
         | Event::LetterSent(_)
         | Event::LetterWaits { .. }

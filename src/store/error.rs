@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
+use super::seal::KeyId;
+use super::sealing::Left;
+
 /// Why an operation of the store did not happen. Nothing of it is on disk then.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -101,10 +104,26 @@ pub enum OpenError {
         error: std::io::Error,
     },
     /// It was sealed with a key that is not configured.
-    #[error("{path} was sealed with another data_key: put the key back, in [store] data_key or data_keys_old")]
+    #[error(
+        "{path} was sealed with another data_key: put the key back, in [store] data_key or data_keys_old; if it is lost, \
+         docs/operations.md says how to go on"
+    )]
     WrongKey {
         /// The store's path.
         path: String,
+    },
+    /// A key was removed with which something is still sealed.
+    #[error(
+        "{path}: with data key {key}, which is not configured, are still sealed: {left}; put the key back, in [store] \
+         data_keys_old, until `relinkd keys status` says that it can be removed"
+    )]
+    KeyMissing {
+        /// The store's path.
+        path: String,
+        /// Which key.
+        key: KeyId,
+        /// What it still seals.
+        left: Left,
     },
     /// It was written by a later relinkd.
     #[error(

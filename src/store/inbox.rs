@@ -118,6 +118,14 @@ pub(crate) fn append(connection: &Connection, webhook: &NewWebhook) -> Result<()
     Ok(())
 }
 
+/// Seals a body anew.
+pub(crate) fn seal_anew(connection: &Connection, sealer: &Sealer, row: &str, body: &[u8]) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached("update inbox set body = :body where id = cast(:id as integer)")?;
+    let anew = sealer.seal(place(row), &sealer.open(place(row), body)?);
+    statement.execute(named_params! { ":body": anew, ":id": row })?;
+    Ok(())
+}
+
 /// The largest number in use.
 pub(crate) fn last_id(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.query_row("select coalesce(max(id), 0) from inbox", [], |row| row.get(0))?)

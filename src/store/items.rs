@@ -53,6 +53,7 @@ fn bare(row: &Row<'_>) -> Result<Item, StoreError> {
         id: record.item_id("item_id")?,
         user: record.user_id("user_id")?,
         institution,
+        created_at: record.time("created_at")?,
         registered_at: record.time("registered_at")?,
         token: record.named("token", &TOKENS)?,
         since: record.time("since")?,
@@ -160,12 +161,13 @@ pub(crate) fn save(
 
 fn save_row(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
-        "update items set user_id = :user, token = :token, registered_at = :registered_at,
+        "update items set user_id = :user, token = :token, registered_at = :registered_at, created_at = :created_at,
            institution_id = :institution_id, institution_name = :institution_name, state = :state, since = :since,
            removed_at = :removed_at, removed_why = :removed_why, claim_at = :claim_at,
            impaired_since = :impaired_since, impaired_code = :impaired_code, superseded_by = :superseded_by,
            snoozed_until = :snoozed_until, held_since = :held_since, released_at = :released_at,
-           consent_expires_at = :consent_expires_at, observed_at = :observed_at, episodes = :episodes,
+           consent_expires_at = :consent_expires_at, observed_at = :observed_at, suspect = :suspect,
+           checked_at = max(checked_at, coalesce(:observed_at, 0)), episodes = :episodes,
            due_at = :due_at, access_token = case when :removed_at is null then access_token end
          where item_id = :item",
     )?;
@@ -193,6 +195,7 @@ fn bind(statement: &mut Statement<'_>, item: &Item, now: Timestamp) -> Result<()
         ":user": item.user.as_str(),
         ":token": name_of(&item.token, &TOKENS),
         ":registered_at": ms(item.registered_at),
+        ":created_at": ms(item.created_at),
         ":institution_id": item.institution.as_ref().map(|bank| bank.id.as_str()),
         ":institution_name": item.institution.as_ref().and_then(|bank| bank.name.as_deref()),
         ":state": item.state().name(),
@@ -208,6 +211,7 @@ fn bind(statement: &mut Statement<'_>, item: &Item, now: Timestamp) -> Result<()
         ":released_at": released_at,
         ":consent_expires_at": item.consent_expires_at.map(ms),
         ":observed_at": item.observed_at.map(ms),
+        ":suspect": item.is_suspect(),
         ":episodes": i64::from(item.episodes),
         ":due_at": item.due_at(now).map(ms),
     };
@@ -343,12 +347,13 @@ pub(crate) fn insert(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
-        "insert into items (item_id, user_id, access_token, token, registered_at, institution_id, institution_name,
-           country_codes, state, since, removed_at, removed_why, claim_at, impaired_since, impaired_code, superseded_by,
-           snoozed_until, held_since, released_at, consent_expires_at, observed_at, episodes, due_at)
-         values (:item, :user, :access_token, :token, :registered_at, :institution_id, :institution_name,
+        "insert into items (item_id, user_id, access_token, token, created_at, registered_at, institution_id,
+           institution_name, country_codes, state, since, removed_at, removed_why, claim_at, impaired_since,
+           impaired_code, superseded_by, snoozed_until, held_since, released_at, consent_expires_at, observed_at, suspect,
+           episodes, due_at)
+         values (:item, :user, :access_token, :token, :created_at, :registered_at, :institution_id, :institution_name,
            :country_codes, :state, :since, :removed_at, :removed_why, :claim_at, :impaired_since, :impaired_code,
-           :superseded_by, :snoozed_until, :held_since, :released_at, :consent_expires_at, :observed_at, :episodes,
+           :superseded_by, :snoozed_until, :held_since, :released_at, :consent_expires_at, :observed_at, :suspect, :episodes,
            :due_at)",
     )?;
     bind(&mut statement, item, now)?;
@@ -361,6 +366,15 @@ pub(crate) fn insert(
         statement.raw_bind_parameter(index, value)?;
     }
     statement.raw_execute()?;
+    Ok(())
+}
+
+/// Notes that Plaid was asked and said nothing new.
+pub(crate) fn confirm(connection: &Connection, item: &Item) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "update items set observed_at = :at, checked_at = max(checked_at, coalesce(:at, 0)) where item_id = :item",
+    )?;
+    statement.execute(named_params! { ":at": item.observed_at.map(ms), ":item": item.id.as_str() })?;
     Ok(())
 }
 

@@ -52,29 +52,44 @@ pub(crate) fn create(connection: &Connection, user: &UserId, now: Timestamp) -> 
     Ok(id)
 }
 
-/// Whose link it is. A link that stops letters works for ever; one that repairs, until it expires or is revoked.
+/// Whose link it is. A link that stops letters works as long as its row is kept; one that repairs, until it expires or is
+/// revoked. A token of a replaced key opens only what was made before.
 pub(crate) fn user_of(
     connection: &Connection,
     id: &str,
     purpose: Purpose,
+    made_before: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Option<UserId>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "select * from links where link_id = :id and (:stop or (revoked_at is null and expires_at > :now))",
+        "select * from links where link_id = :id and (:stop or (revoked_at is null and expires_at > :now))
+           and (:made_before is null or created_at < :made_before)",
     )?;
+    let named = named_params! {
+        ":id": id,
+        ":stop": purpose == Purpose::Stop,
+        ":made_before": made_before.map(ms),
+        ":now": ms(now),
+    };
     let found = statement
-        .query_row(named_params! { ":id": id, ":stop": purpose == Purpose::Stop, ":now": ms(now) }, |row| {
-            Ok(Record::new("links", "link_id", row).and_then(|record| record.user_id("user_id")))
-        })
+        .query_row(named, |row| Ok(Record::new("links", "link_id", row).and_then(|record| record.user_id("user_id"))))
         .optional()?;
     found.transpose()
 }
 
 /// Whose link it was, whether it still opens anything or not.
-pub(crate) fn owner(connection: &Connection, id: &str) -> Result<Option<UserId>, StoreError> {
-    let mut statement = connection.prepare_cached("select * from links where link_id = ?1")?;
+pub(crate) fn owner(
+    connection: &Connection,
+    id: &str,
+    made_before: Option<Timestamp>,
+) -> Result<Option<UserId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select * from links where link_id = :id and (:made_before is null or created_at < :made_before)",
+    )?;
     let found = statement
-        .query_row([id], |row| Ok(Record::new("links", "link_id", row).and_then(|record| record.user_id("user_id"))))
+        .query_row(named_params! { ":id": id, ":made_before": made_before.map(ms) }, |row| {
+            Ok(Record::new("links", "link_id", row).and_then(|record| record.user_id("user_id")))
+        })
         .optional()?;
     found.transpose()
 }
@@ -169,6 +184,29 @@ fn session(sealer: &Sealer, row: &rusqlite::Row<'_>) -> Result<Session, StoreErr
         expires_at: record.time("expires_at")?,
         finished: record.time_if("finished_at")?.is_some(),
     })
+}
+
+/// Seals a press anew, and has its token found by the present key.
+pub(crate) fn seal_session_anew(
+    connection: &Connection,
+    sealer: &Sealer,
+    row: &str,
+    link_token: &[u8],
+) -> Result<(), StoreError> {
+    let plain = sealer.open_text(place("link_token", row), link_token)?;
+    let mut hosted = connection.prepare_cached("select hosted_url from sessions where session_id = ?1")?;
+    let hosted: Option<Vec<u8>> = hosted.query_row([row], |found| found.get(0))?;
+    let anew = hosted.map(|url| sealer.open(place("hosted_url", row), &url)).transpose()?;
+    let mut statement = connection.prepare_cached(
+        "update sessions set link_token = :token, link_token_hmac = :hmac, hosted_url = :hosted where session_id = :id",
+    )?;
+    statement.execute(named_params! {
+        ":token": sealer.seal(place("link_token", row), plain.as_bytes()),
+        ":hmac": sealer.lookup(LINK_TOKEN, &plain),
+        ":hosted": anew.map(|url| sealer.seal(place("hosted_url", row), &url)),
+        ":id": row,
+    })?;
+    Ok(())
 }
 
 /// For which Item a Link token was made.

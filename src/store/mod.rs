@@ -4,7 +4,9 @@
 //! domain that may run twice; a transaction is never handed out, and never held across the network. Secrets are sealed
 //! before they reach a row (`seal`). This folder does not know Plaid, mail or HTTP.
 
+mod accounts;
 mod columns;
+mod data_keys;
 mod error;
 mod inbox;
 mod items;
@@ -16,7 +18,10 @@ mod operations;
 mod outbox;
 mod releases;
 pub mod seal;
+mod sealing;
+mod siblings;
 mod steps;
+mod sweep;
 mod users;
 mod verification_keys;
 mod views;
@@ -28,18 +33,22 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use accounts::Account;
+pub use data_keys::DataKeyView;
 pub use error::{OpenError, StoreError};
 pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict};
 pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView, Outgoing};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{
-    Agenda, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, NewUser, Registered, Released,
-    Written,
+    Agenda, Asked, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, NewUser, Registered,
+    Released, SealingAnew, Written,
 };
 pub use outbox::{Claimed, Settlement};
 pub use releases::{Pace, Plan, Waiting};
+pub use sealing::Left;
 pub use steps::{Decision, JournalRow, Rule, Told};
+pub use sweep::{Appointment, Floors};
 pub use users::{NewProfile, Profile, Wish};
 pub use verification_keys::StoredKey;
 pub use views::{ItemFilter, ItemRecord};
@@ -70,8 +79,8 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`] says what is wrong and what to do.
-    pub fn open(path: &Path, sealer: Sealer, now: Timestamp) -> Result<Self, OpenError> {
-        let opened = open::open(path, &sealer, now)?;
+    pub fn open(path: &Path, mut sealer: Sealer, now: Timestamp) -> Result<Self, OpenError> {
+        let opened = open::open(path, &mut sealer, now)?;
         let store = |error| OpenError::Store { path: path.display().to_string(), error };
         let last = inbox::last_id(&opened.connection).map_err(store)?;
         let threads = Threads::start(opened.connection, path).map_err(store)?;

@@ -8,15 +8,13 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
+use super::data_keys::{self, Fit};
 use super::error::{OpenError, StoreError};
 use super::migrations::{self, Found};
-use super::seal::{Place, Sealer};
+use super::seal::Sealer;
 
 /// The oldest SQLite whose write-ahead log is free of a bug that could lose a commit.
 const SQLITE_MIN: i32 = 3_051_003;
-
-const CANARY: &[u8] = b"relinkd";
-const CANARY_PLACE: Place<'static> = Place { table: "meta", column: "value", row: "canary" };
 
 /// A connection that is ready to write, and the lock that keeps other processes out.
 pub(crate) struct Opened {
@@ -24,7 +22,7 @@ pub(crate) struct Opened {
     pub(crate) lock: File,
 }
 
-pub(crate) fn open(path: &Path, sealer: &Sealer, now: Timestamp) -> Result<Opened, OpenError> {
+pub(crate) fn open(path: &Path, sealer: &mut Sealer, now: Timestamp) -> Result<Opened, OpenError> {
     let lock = lock(path)?;
     let store = |error: StoreError| OpenError::Store { path: path.display().to_string(), error };
     private_file(path)?;
@@ -41,8 +39,12 @@ pub(crate) fn open(path: &Path, sealer: &Sealer, now: Timestamp) -> Result<Opene
     if found == Found::Empty {
         migrations::create(&connection).map_err(store)?;
     }
-    if !opens(&connection, sealer).map_err(store)? {
-        return Err(OpenError::WrongKey { path: path.display().to_string() });
+    match take_over(&connection, sealer, now).map_err(store)? {
+        Fit::Right => {}
+        Fit::Foreign => return Err(OpenError::WrongKey { path: path.display().to_string() }),
+        Fit::Missing(key, left) => {
+            return Err(OpenError::KeyMissing { path: path.display().to_string(), key, left });
+        }
     }
     super::outbox::void_leases(&connection).map_err(store)?;
     super::letters::void_leases(&connection, now).map_err(store)?;
@@ -113,16 +115,11 @@ fn settle_down(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether the key is the one that the store was sealed with. A new store is sealed with it now.
-fn opens(connection: &Connection, sealer: &Sealer) -> Result<bool, StoreError> {
-    let canary: Option<Vec<u8>> =
-        connection.query_row("select value from meta where name = 'canary'", [], |row| row.get(0)).optional()?;
-    match canary {
-        Some(canary) => Ok(sealer.open(CANARY_PLACE, &canary).is_ok_and(|plain| plain == CANARY)),
-        None => {
-            let sealed = sealer.seal(CANARY_PLACE, CANARY);
-            connection.execute("insert into meta (name, value) values ('canary', ?1)", [sealed])?;
-            Ok(true)
-        }
-    }
+/// Whether the keys are those that the store was sealed with. A new store is sealed with the present one from now on.
+fn take_over(connection: &Connection, sealer: &mut Sealer, now: Timestamp) -> Result<Fit, StoreError> {
+    connection.execute_batch("begin immediate")?;
+    let fit = data_keys::take_over(connection, sealer, now)?;
+    let end = if matches!(fit, Fit::Right) { "commit" } else { "rollback" };
+    connection.execute_batch(end)?;
+    Ok(fit)
 }

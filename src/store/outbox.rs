@@ -62,6 +62,12 @@ pub(crate) fn put(connection: &Connection, item: &ItemId, effect: &Effect) -> Re
     Ok(())
 }
 
+/// Whether an effect waits or is being done.
+pub(crate) fn waits(connection: &Connection, key: &str) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached("select exists (select 1 from outbox where key = ?1)")?;
+    Ok(statement.query_row([key], |row| row.get(0))?)
+}
+
 /// Claims effects that are due, the longest due first.
 pub(crate) fn claim(
     connection: &Connection,

@@ -7,15 +7,19 @@ use serde::Serialize;
 use super::columns::{Record, json, ms};
 use super::error::StoreError;
 use super::items::{self, Registration};
-use super::outbox;
+use super::{accounts, outbox, siblings};
 use crate::domain::effect::{Effect, Notice};
 use crate::domain::event::Event;
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Item, Kind, State};
 use crate::domain::step::Step;
+use crate::domain::supersede::{Sibling, is_touched};
 
 /// What follows from an event for an Item.
 pub type Decide = dyn Fn(&Item, &Event) -> Decision + Send + Sync;
+
+/// What has to happen to a user's Items, so that each is superseded by what supersedes it now.
+pub type Siblings = dyn Fn(&[Sibling]) -> Vec<(ItemId, Event)> + Send + Sync;
 
 /// The rule for Items as of one moment. It is pure: an operation may run it twice.
 pub struct Rule {
@@ -23,6 +27,8 @@ pub struct Rule {
     pub now: Timestamp,
     /// What follows from an event.
     pub decide: Box<Decide>,
+    /// What follows from a step for the other Items of the user.
+    pub siblings: Box<Siblings>,
 }
 
 /// What follows from an event, and when the user may have to hear of it.
@@ -61,8 +67,31 @@ pub struct JournalRow {
     pub effects: serde_json::Value,
 }
 
-/// Takes one step with an Item that was loaded in this operation.
+/// How the cause of a routine observation ends: the key of its effect.
+const ROUTINE: &str = "/observe";
+
+/// Takes one step with an Item that was loaded in this operation, and those that follow from it for the user's other Items.
 pub(crate) fn take(
+    connection: &Connection,
+    rule: &Rule,
+    item: &Item,
+    event: &Event,
+    cause: &str,
+    told: &mut Vec<Told>,
+) -> Result<Item, StoreError> {
+    let after = take_alone(connection, rule, item, event, cause, told)?;
+    if !is_touched(item, &after) {
+        return Ok(after);
+    }
+    if after.removed.is_some() {
+        accounts::forget(connection, &after.id)?;
+    }
+    let user = after.user.clone();
+    siblings::settle(connection, rule, &[&item.user, &user].into(), after, told)
+}
+
+/// Takes one step with one Item.
+pub(super) fn take_alone(
     connection: &Connection,
     rule: &Rule,
     item: &Item,
@@ -76,6 +105,9 @@ pub(crate) fn take(
     if nothing && matches!(event, Event::Tick) {
         // A tick that finds nothing due is no step; but its moment is behind us.
         return reschedule(connection, item, rule.now).map(|()| decision.step.item);
+    }
+    if is_confirmation(item, event, step) && cause.ends_with(ROUTINE) {
+        return items::confirm(connection, &step.item).map(|()| step.item.clone());
     }
     if step.item != *item || !step.closed.is_empty() {
         items::save(connection, item, &step.item, &step.closed, rule.now)?;
@@ -125,6 +157,14 @@ fn follow(
         statement.execute(named_params! { ":at": ms(*at), ":user": step.item.user.as_str() })?;
     }
     count_break(connection, before, &step.item, rule.now)
+}
+
+/// Whether Plaid only said again what is known. Of a routine question such an answer leaves no row in the journal, or a
+/// million healthy Items would write a million rows a day; `observed_at` tells of it. What was asked for a letter or for a
+/// person is written down always.
+fn is_confirmation(before: &Item, event: &Event, step: &Step) -> bool {
+    let Event::Observed(_) = event else { return false };
+    step.effects.is_empty() && Item { observed_at: before.observed_at, ..step.item.clone() } == *before
 }
 
 fn reschedule(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), StoreError> {

@@ -110,17 +110,26 @@ pub(crate) fn put(
     Ok(known.is_none_or(|known| known.email.is_none()))
 }
 
+/// Seals a user's contact anew, and has the user found by the present key.
+pub(crate) fn seal_anew(connection: &Connection, sealer: &Sealer, row: &str, contact: &[u8]) -> Result<(), StoreError> {
+    let plain = sealer.open(place(row), contact)?;
+    let wrong = |problem: String| StoreError::Row { table: "users", row: row.to_owned(), column: "contact", problem };
+    let known: Contact = serde_json::from_slice(&plain).map_err(|_| wrong("is no contact".to_owned()))?;
+    let email = EmailAddress::parse(&known.email).map_err(|error| wrong(error.to_string()))?;
+    let mut statement =
+        connection.prepare_cached("update users set contact = :contact, address_hmac = :hmac where user_id = :user")?;
+    statement.execute(named_params! {
+        ":contact": sealer.seal(place(row), &plain),
+        ":hmac": sealer.lookup(ADDRESS, &email.for_lookup()),
+        ":user": row,
+    })?;
+    Ok(())
+}
+
 /// A user as registered; nothing if unknown or erased.
 pub(crate) fn get(connection: &Connection, sealer: &Sealer, id: &UserId) -> Result<Option<Profile>, StoreError> {
     let mut statement = connection.prepare_cached("select * from users where user_id = ?1 and erased_at is null")?;
     statement.query_row([id.as_str()], |row| Ok(profile(sealer, row))).optional()?.transpose()
-}
-
-/// Whether there was such a user, and nothing personal is left of it.
-pub(crate) fn is_erased(connection: &Connection, id: &UserId) -> Result<bool, StoreError> {
-    let mut statement =
-        connection.prepare_cached("select 1 from users where user_id = ?1 and erased_at is not null")?;
-    Ok(statement.exists([id.as_str()])?)
 }
 
 /// A page of users, after a given one.
@@ -164,6 +173,13 @@ pub(crate) fn at_address(
     users.sort_by(|a, b| a.id.cmp(&b.id));
     users.truncate(limit as usize);
     Ok(users)
+}
+
+/// Whether there was such a user, and nothing personal is left of it.
+pub(crate) fn is_erased(connection: &Connection, id: &UserId) -> Result<bool, StoreError> {
+    let mut statement =
+        connection.prepare_cached("select 1 from users where user_id = ?1 and erased_at is not null")?;
+    Ok(statement.exists([id.as_str()])?)
 }
 
 fn profile(sealer: &Sealer, row: &Row<'_>) -> Result<Profile, StoreError> {

@@ -63,6 +63,19 @@ pub(crate) fn access_token(
     sealed.map(|sealed| sealer.open_text(token_place(id.as_str()), &sealed)).transpose()
 }
 
+/// Seals an access token anew.
+pub(crate) fn seal_token_anew(
+    connection: &Connection,
+    sealer: &Sealer,
+    row: &str,
+    access_token: &[u8],
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached("update items set access_token = :token where item_id = :item")?;
+    let anew = sealer.seal(token_place(row), &sealer.open(token_place(row), access_token)?);
+    statement.execute(named_params! { ":token": anew, ":item": row })?;
+    Ok(())
+}
+
 /// A page of a list, in the order of ids, after a given one. Removed Items are listed only by their state.
 pub(crate) fn list(
     connection: &Connection,

@@ -76,6 +76,11 @@ impl Threads {
         })
     }
 
+    /// Whether operations wait for the writer.
+    pub fn is_pressed(&self) -> bool {
+        self.writes.capacity() < self.writes.max_capacity()
+    }
+
     /// Runs an operation on the writer, in a savepoint of its own, and answers once it is on disk.
     ///
     /// # Errors

@@ -73,6 +73,7 @@ async fn make(client: &Client, path: &str) -> Vec<Result<(), String>> {
     let say = |result: Result<(), String>| vec![result];
     match path {
         "/item/get" => say(client.item_get(&access_token()).await.map(drop).map_err(|e| e.to_string())),
+        "/accounts/get" => say(client.accounts_get(&access_token()).await.map(drop).map_err(|e| e.to_string())),
         "/item/remove" => say(client.item_remove(&access_token()).await.map_err(|e| e.to_string())),
         "/link/token/create" => {
             let mut results = Vec::new();
@@ -99,7 +100,8 @@ async fn make(client: &Client, path: &str) -> Vec<Result<(), String>> {
     }
 }
 
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 7] = [
+    "/accounts/get",
     "/item/get",
     "/item/remove",
     "/link/token/create",

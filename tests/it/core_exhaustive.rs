@@ -173,6 +173,7 @@ fn answers() -> Vec<Event> {
                     all.push(Event::Observed(Observation {
                         asked_at,
                         item,
+                        created_at: None,
                         health,
                         consent_expires_at,
                         institution: None,
@@ -210,6 +211,7 @@ fn events() -> Vec<Event> {
         Event::Resumed,
         Event::Superseded { by },
         Event::Unsuperseded,
+        Event::AccountsChanged { gone: 1, new: 2 },
         Event::LetterWaits { letter: LetterId(Uuid::from_u128(7)), why: "night".to_owned() },
     ];
     for why in REASONS {

@@ -189,6 +189,7 @@ impl World {
         Event::Observed(Observation {
             asked_at: self.now,
             item: (health != Health::Gone).then(|| slot.item.id.clone()),
+            created_at: None,
             health,
             consent_expires_at: slot.truth.consent_ends,
             institution: None,

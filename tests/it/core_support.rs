@@ -80,6 +80,7 @@ pub fn answer_with_consent(item: &Item, asked_at: Timestamp, health: Health, end
     Event::Observed(Observation {
         asked_at,
         item: Some(item.id.clone()),
+        created_at: None,
         health,
         consent_expires_at: ends,
         institution: None,
@@ -104,7 +105,7 @@ pub fn composed(user: &User, items: &[Item], sent: &[Sent], now: Timestamp) -> C
 pub fn asks(step: &Step) -> Vec<Timestamp> {
     let ask = |effect: &Effect| match effect {
         Effect::Observe { not_before } => Some(*not_before),
-        Effect::AskSession { .. } | Effect::Tell(_) => None,
+        Effect::AskSession { .. } | Effect::AskAccounts { .. } | Effect::Tell(_) => None,
     };
     step.effects.iter().filter_map(ask).collect()
 }
@@ -115,7 +116,7 @@ pub fn notices(step: &Step) -> Vec<&Notice> {
         .iter()
         .filter_map(|effect| match effect {
             Effect::Tell(notice) => Some(notice),
-            Effect::Observe { .. } | Effect::AskSession { .. } => None,
+            Effect::Observe { .. } | Effect::AskSession { .. } | Effect::AskAccounts { .. } => None,
         })
         .collect()
 }

@@ -282,7 +282,7 @@ impl World {
                     slot.observe = Some(slot.observe.map_or(*not_before, |planned| planned.min(*not_before)));
                 }
                 Effect::AskSession { not_before, .. } => self.slots[index].sessions.push((*not_before, true)),
-                Effect::Tell(_) => {}
+                Effect::AskAccounts { .. } | Effect::Tell(_) => {}
             }
         }
         if step.item.broken().is_some() && before.broken().is_none() {

@@ -418,6 +418,22 @@ impl World {
         drop(daemon);
     }
 
+    /// The key of the store is lost, and there is another in the configuration.
+    pub fn loses_its_data_key(&mut self) {
+        let (lost, other) =
+            ("c3RvcnktZGF0YS1rZXktc3RvcnktZGF0YS1rZXktMDE=", "YW5vdGhlci1kYXRhLWtleS0wMTIzNDU2Nzg5YWJjZGU=");
+        assert!(self.configuration.contains(lost));
+        self.configuration = self.configuration.replace(lost, other);
+    }
+
+    /// What the daemon says that does not start.
+    pub async fn refuses_to_start(&mut self) -> String {
+        match self.launch().await {
+            Ok(()) => panic!("it starts"),
+            Err(error) => format!("{error:#}"),
+        }
+    }
+
     /// Starts the daemon again on its store. The old one's threads may need a moment to let go of it.
     pub async fn start(&mut self) {
         let began = Instant::now();

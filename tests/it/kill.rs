@@ -29,7 +29,7 @@ fn item(number: usize) -> String {
 }
 
 /// Senders of signed webhooks, and what they know to be answered.
-struct Traffic {
+pub struct Traffic {
     signer: Signer,
     url: String,
     /// The SHA-256 of each body that was answered 200, and its serial number.
@@ -45,7 +45,7 @@ struct Traffic {
 }
 
 impl Traffic {
-    fn new(site: &Site, signer: Signer) -> Arc<Self> {
+    pub fn new(site: &Site, signer: Signer) -> Arc<Self> {
         Arc::new(Self {
             signer,
             url: format!("http://{}/plaid/webhook", site.public),
@@ -59,7 +59,7 @@ impl Traffic {
     }
 
     /// Sends over several connections until told to stop.
-    fn begin(self: &Arc<Self>) -> JoinSet<()> {
+    pub fn begin(self: &Arc<Self>) -> JoinSet<()> {
         let mut senders = JoinSet::new();
         for _ in 0..CONNECTIONS {
             senders.spawn(Arc::clone(self).send_on());
@@ -98,11 +98,16 @@ impl Traffic {
         }
     }
 
-    fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count.load(Ordering::SeqCst)
     }
 
-    async fn until(&self, count: usize) {
+    /// Answers that are neither 200 nor a broken connection.
+    pub fn refused(&self) -> Vec<u16> {
+        self.refused.lock().expect("no panic").clone()
+    }
+
+    pub async fn until(&self, count: usize) {
         let begun = Instant::now();
         let mut pause = tokio::time::interval(Duration::from_millis(1));
         while self.count() < count {
@@ -111,7 +116,7 @@ impl Traffic {
         }
     }
 
-    async fn end(&self, senders: JoinSet<()>) {
+    pub async fn end(&self, senders: JoinSet<()>) {
         self.stop.store(true, Ordering::SeqCst);
         tokio::time::timeout(LIMIT, senders.join_all()).await.expect("the senders end");
     }
@@ -185,7 +190,7 @@ fn rows(site: &Site) -> HashMap<String, Vec<String>> {
 }
 
 /// Each webhook that was answered 200 is there once, and none is there twice.
-fn assert_nothing_is_lost(traffic: &Traffic, site: &Site, when: &str) {
+pub fn assert_nothing_is_lost(traffic: &Traffic, site: &Site, when: &str) {
     let rows = rows(site);
     let answered = traffic.answered.lock().expect("no panic");
     let lost = answered.keys().filter(|hash| !rows.contains_key(*hash)).count();

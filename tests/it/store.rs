@@ -1,8 +1,10 @@
 //! The store's operations on real files.
 
+mod breaker;
 mod import;
 mod inbox;
 mod items;
+mod keys;
 mod letters;
 mod opening;
 mod outbox;

@@ -1,12 +1,15 @@
 //! Stories: what happens to people, from the break to the last letter. Each is one promise of the design, played out with
 //! the real daemon.
 
+mod accounts;
 mod bad_disk;
 mod import;
 mod ladders;
 mod links;
+mod lost_key;
 mod outside;
 mod silence;
+mod sweep;
 
 use crate::harness::World;
 use relinkd::demo::plaid::Item;

@@ -47,7 +47,7 @@ fn is_proven(config: &Config, answer: &Response, body: &str) -> bool {
     let old: Vec<[u8; 32]> = config.store.data_keys_old.iter().map(|key| *key.expose()).collect();
     let sealer = Sealer::new(config.store.data_key.expose(), &old);
     let proof = answer.headers().get(CHECK_PROOF).and_then(|proof| proof.to_str().ok());
-    let proven = proof.and_then(|proof| sealer.link_id(Purpose::Check.name(), proof));
+    let proven = proof.and_then(|proof| sealer.link(Purpose::Check.name(), proof).map(|link| link.id));
     proven == Some(what_is_proven(body.as_bytes()).as_str())
 }
 

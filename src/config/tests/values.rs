@@ -51,6 +51,12 @@ const BAD: &[(&str, &str, &str)] = &[
     ("plaid", "country_codes = [\"US\", \"CA\", \"US\"]", "names a country twice"),
     ("plaid", "link_mode = \"popup\"", "is none of \"embedded\", \"hosted\""),
     ("plaid", "late_webhooks = \"drop\"", "is none of \"observe\", \"apply\""),
+    ("plaid", "probe_accounts = \"yes\"", "is a text, not true or false without quotes"),
+    (
+        "plaid",
+        "superseding_institutions = [\"a bank\"]",
+        "plaid.superseding_institutions[0] = \"a bank\": holds a space",
+    ),
     ("store", "path = \"\"", "is empty"),
     ("store", "path = \"/var/lib/relinkd/\"", "names a folder, not a file"),
     ("store", "path = \"a\\u0000b\"", "holds a NUL"),

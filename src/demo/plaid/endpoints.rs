@@ -263,6 +263,9 @@ fn accounts_get(state: &mut State, ask: &Ask<'_>) -> Result<Done, PlaidError> {
     if let Some(trouble) = item.trouble_seen(bank.down) {
         return Err(trouble.refusal());
     }
+    if item.shared.is_empty() {
+        return Err(Trouble::new("NO_ACCOUNTS").refusal());
+    }
     let accounts: Vec<Value> = item.shared.iter().map(account_body).collect();
     let body = item_body(&item, &bank, ask.request_id);
     Ok(json!({ "accounts": accounts, "item": body, "request_id": ask.request_id }).into())

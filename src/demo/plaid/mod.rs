@@ -198,6 +198,7 @@ impl FakePlaid {
                 | Act::NewAccount
                 | Act::Revoke
                 | Act::RevokeAccount
+                | Act::LoseAccounts
                 | Act::Remove
                 | Act::RepairElsewhere => {}
             }

@@ -330,6 +330,7 @@ fn said(act: &Act, now: Timestamp) -> String {
         Act::NewAccount => "there is an account that is not shared".to_owned(),
         Act::Revoke => "the user withdrew the permission".to_owned(),
         Act::RevokeAccount => "one account is shared no more".to_owned(),
+        Act::LoseAccounts => "no account is there any more".to_owned(),
         Act::BankDown => "the bank is down".to_owned(),
         Act::BankUp => "the bank is up".to_owned(),
         Act::Remove => "the Item is removed".to_owned(),

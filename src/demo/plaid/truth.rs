@@ -195,6 +195,8 @@ pub enum Act {
     Revoke,
     /// The user withdrew the permission for the first shared account.
     RevokeAccount,
+    /// The accounts are gone, and Plaid says so nowhere but where it is asked for accounts.
+    LoseAccounts,
     /// The bank goes down, for all its Items.
     BankDown,
     /// The bank is back.
@@ -268,6 +270,7 @@ impl Item {
                     self.unshared.push(self.shared.remove(0));
                 }
             }
+            Act::LoseAccounts => self.unshared.append(&mut self.shared),
             Act::BankDown | Act::BankUp => {}
             Act::Remove => self.removed = true,
             Act::RepairElsewhere => self.mend(now),

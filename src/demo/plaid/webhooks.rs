@@ -124,7 +124,7 @@ pub(super) fn about(act: &Act, item: &Item, bank: &Bank, environment: &str, now:
             json!({ "webhook_code": "USER_ACCOUNT_REVOKED", "account_id": account_id })
         }
         Act::RepairElsewhere => json!({ "webhook_code": "LOGIN_REPAIRED" }),
-        Act::BankUp | Act::Remove => return None,
+        Act::BankUp | Act::Remove | Act::LoseAccounts => return None,
     };
     body["webhook_type"] = json!("ITEM");
     body["item_id"] = json!(item.id);

@@ -104,6 +104,7 @@ impl CallError {
                 asked_at,
                 // A refusal does not name the Item, so it proves nothing about the token.
                 item: None,
+                created_at: None,
                 health: fault::health(error),
                 consent_expires_at: None,
                 institution: None,

@@ -34,6 +34,7 @@ struct ItemBody {
     #[serde(deserialize_with = "present")]
     error: Option<PlaidError>,
     consent_expiration_time: Option<String>,
+    created_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +61,8 @@ pub struct ItemAnswer {
     pub webhook: Option<String>,
     /// What is wrong with the Item.
     pub error: Option<PlaidError>,
+    /// When Plaid made the Item, where it says so.
+    pub created_at: Option<Timestamp>,
     /// When the consent ends, where an end is planned.
     pub consent_expires_at: Option<Timestamp>,
     /// When Plaid last sent a webhook about this Item. Later than the last one received: one was missed.
@@ -77,6 +80,7 @@ impl ItemAnswer {
         Observation {
             asked_at,
             item: Some(self.item.clone()),
+            created_at: self.created_at,
             health: self.error.as_ref().map_or(Health::Good, fault::health),
             consent_expires_at: self.consent_expires_at,
             institution: self.institution.clone(),
@@ -100,6 +104,7 @@ impl Client {
             institution: institution_id.map(|id| Institution { id, name: item.institution_name }),
             webhook: item.webhook,
             error: item.error,
+            created_at: time(item.created_at),
             consent_expires_at: time(item.consent_expiration_time),
             last_webhook_at: time(sent_at),
             answered_at: date,

@@ -1,9 +1,10 @@
-//! The calls to Plaid that relinkd makes: six of them, one file a subject.
+//! The calls to Plaid that relinkd makes: seven of them, one file a subject.
 //!
 //! Thin: one request, one answer, no retries, no limits of rate, no cache; those are the engine's. What comes back is
 //! either an answer in our own words or a [`CallError`] that says what kind of action it asks for. An access token goes in
 //! by reference and is in no error, log or `Debug` output.
 
+mod accounts;
 mod call_error;
 mod institution;
 mod item;
@@ -21,6 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
+pub use self::accounts::{Account, AccountsAnswer};
 pub use self::call_error::CallError;
 pub use self::institution::{InstitutionAnswer, Logins};
 pub use self::item::ItemAnswer;

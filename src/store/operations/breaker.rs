@@ -1,4 +1,8 @@
 //! The outage breaker: when very many logins break at one bank at once, it is the bank's fault, and letters wait.
+//!
+//! They wait six hours from the outage's beginning, however long bursts go on: what is broken for longer is news to its user,
+//! and whether the bank is still down Plaid's institution status says better. A burst within six hours of another is the same
+//! outage.
 
 use std::collections::HashMap;
 
@@ -8,7 +12,8 @@ use rusqlite::{Connection, named_params};
 use super::Result;
 use crate::domain::ids::InstitutionId;
 
-/// How long letters wait for a bank at which much broke at once.
+/// How long letters wait for a bank at which much broke at once, from the outage's beginning; and how long it has to be calm
+/// until a burst is another outage.
 const HOLD: SignedDuration = SignedDuration::from_hours(6);
 /// Within so many minutes.
 const BURST_MINUTES: i64 = 10;
@@ -18,7 +23,8 @@ const BURST_MIN: i64 = 20;
 const BURST_SHARE: i64 = 20;
 
 pub(super) fn held_banks(connection: &Connection, now: Timestamp) -> Result<Vec<(InstitutionId, Timestamp)>> {
-    let since = (now.as_second() - HOLD.as_secs()) / 60 - BURST_MINUTES;
+    // An outage that holds now began within the last six hours, after six hours of calm: twice that is enough to see.
+    let since = (now.as_second() - 2 * HOLD.as_secs()) / 60 - BURST_MINUTES;
     let mut statement = connection.prepare_cached(
         "select institution_id, minute, within from
            (select institution_id, minute, sum(count) over (partition by institution_id order by minute
@@ -30,19 +36,39 @@ pub(super) fn held_banks(connection: &Connection, now: Timestamp) -> Result<Vec<
     let bursts: Vec<(String, i64, i64)> = statement
         .query_map(named, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<std::result::Result<_, _>>()?;
-    let mut held: HashMap<String, i64> = HashMap::new();
+    let mut outages: HashMap<String, Outage> = HashMap::new();
     for (bank, minute, broken) in bursts {
         if broken * BURST_SHARE > items_at_most(connection, &bank, broken * BURST_SHARE)? {
-            let newest = held.entry(bank).or_insert(minute);
-            *newest = minute.max(*newest);
+            outages.entry(bank).and_modify(|outage| outage.burst(minute)).or_insert(Outage::new(minute));
         }
     }
-    let until = |minute: i64| Timestamp::from_second((minute + 1) * 60).map(|end| crate::store::later(end, HOLD)).ok();
-    Ok(held
-        .into_iter()
-        .filter_map(|(bank, minute)| Some((InstitutionId::parse(bank).ok()?, until(minute)?)))
-        .filter(|(_, until)| *until > now)
-        .collect())
+    let held =
+        outages.into_iter().filter_map(|(bank, outage)| Some((InstitutionId::parse(bank).ok()?, outage.until()?)));
+    Ok(held.filter(|(_, until)| *until > now).collect())
+}
+
+/// Bursts at one bank without six hours of calm between them, in minutes since 1970.
+struct Outage {
+    began: i64,
+    newest: i64,
+}
+
+impl Outage {
+    fn new(minute: i64) -> Self {
+        Self { began: minute, newest: minute }
+    }
+
+    /// One more burst, later than those before.
+    fn burst(&mut self, minute: i64) {
+        if minute - self.newest > HOLD.as_secs() / 60 {
+            self.began = minute;
+        }
+        self.newest = minute;
+    }
+
+    fn until(&self) -> Option<Timestamp> {
+        Timestamp::from_second((self.began + 1) * 60).map(|began| crate::store::later(began, HOLD)).ok()
+    }
 }
 
 /// How many Items a bank has, counted only as far as it matters.

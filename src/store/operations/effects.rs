@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use super::Result;
 use crate::store::outbox::{Claimed, Settlement};
 use crate::store::steps::{Rule, Told};
-use crate::store::{Store, items, outbox, steps};
+use crate::store::{Store, items, outbox, steps, sweep};
 
 impl Store {
     /// Claims effects that are due.
@@ -56,6 +56,9 @@ impl Store {
                 users: first("select min(due_at) from users where due_at is not null")?,
                 effects: first("select min(due_at) from outbox where lease is null")?,
                 letters: first("select min(due_at) from letters where due_at is not null")?,
+                appointments: first("select min(due_at) from appointments")?,
+                suspects_from: first(&sweep::oldest_checked(true))?,
+                others_from: first(&sweep::oldest_checked(false))?,
                 release: first("select min(due_at) from letter_release")?,
             })
         };
@@ -74,6 +77,12 @@ pub struct Agenda {
     pub effects: Option<Timestamp>,
     /// A letter is to be sent.
     pub letters: Option<Timestamp>,
+    /// What the clock alone does for all Items is to be done.
+    pub appointments: Option<Timestamp>,
+    /// When the suspect Item was checked that waits longest. Not due by itself: the sweep decides.
+    pub suspects_from: Option<Timestamp>,
+    /// The same for the other Items.
+    pub others_from: Option<Timestamp>,
     /// Letters about imported Items are to be released.
     pub release: Option<Timestamp>,
 }
@@ -82,6 +91,7 @@ impl Agenda {
     /// The earliest of all.
     #[must_use]
     pub fn next(&self) -> Option<Timestamp> {
-        [self.items, self.users, self.effects, self.letters, self.release].into_iter().flatten().min()
+        let times = [self.items, self.users, self.effects, self.letters, self.appointments, self.release];
+        times.into_iter().flatten().min()
     }
 }

@@ -183,10 +183,11 @@ impl Store {
         rule: Rule,
     ) -> Result<Option<(UserId, Answer)>> {
         let inner = Arc::clone(&self.inner);
-        let Some(id) = inner.sealer.link_id(Purpose::Repair.name(), token).map(str::to_owned) else { return Ok(None) };
+        let Some(link) = inner.sealer.link(Purpose::Repair.name(), token) else { return Ok(None) };
+        let (id, made_before) = (link.id.to_owned(), link.made_before);
         let operation = move |connection: &Connection| {
             let now = rule.now;
-            let Some(user) = links::owner(connection, &id)? else { return Ok(None) };
+            let Some(user) = links::owner(connection, &id, made_before)? else { return Ok(None) };
             let Some(profile) = users::get(connection, &inner.sealer, &user)? else { return Ok(None) };
             let since = now.checked_sub(ASKED_SPAN).unwrap_or(Timestamp::MIN);
             let asked = letters::fresh_links(connection, &user, since)?;
@@ -202,8 +203,8 @@ impl Store {
         self.threads.write(operation).await
     }
 
-    /// Banks at which very many logins broke within ten minutes of the last six hours: their letters wait until six hours
-    /// after. Many means more than 20, and more than one in twenty of the bank's Items.
+    /// Banks at which very many logins broke within ten minutes: their letters wait until six hours after the first time,
+    /// however long it goes on. Many means more than 20, and more than one in twenty of the bank's Items.
     ///
     /// # Errors
     /// What SQLite says.

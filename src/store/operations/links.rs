@@ -32,9 +32,9 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub async fn open_link(&self, purpose: Purpose, token: &str, now: Timestamp) -> Result<Option<UserId>> {
-        let Some(id) = self.inner.sealer.link_id(purpose.name(), token) else { return Ok(None) };
-        let id = id.to_owned();
-        self.threads.read(move |connection| links::user_of(connection, &id, purpose, now)).await
+        let Some(link) = self.inner.sealer.link(purpose.name(), token) else { return Ok(None) };
+        let (id, made_before) = (link.id.to_owned(), link.made_before);
+        self.threads.read(move |connection| links::user_of(connection, &id, purpose, made_before, now)).await
     }
 
     /// Keeps a press, and takes the step that follows from it.

@@ -1,17 +1,22 @@
 //! The operations that the rest of relinkd asks for, one file a subject. Each is atomic: whole, or not at all.
 
+mod accounts;
 mod breaker;
 mod effects;
 mod import;
 mod items;
+mod keys;
 mod letters;
 mod links;
 mod releases;
+mod sweep;
 mod webhooks;
 
+pub use accounts::Asked;
 pub use effects::Agenda;
 pub use import::{IMPORT_ROWS_MAX, Imported, Mode, NewUser};
 pub use items::{NewItem, Registered};
+pub use keys::SealingAnew;
 pub use letters::{Composed, Composer, Written};
 pub use releases::{Candidates, Released};
 

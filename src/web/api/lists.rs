@@ -1,4 +1,4 @@
-//! Lists, and the two that belong to no Item or user: `/v1/letters`, `/v1/webhooks`.
+//! Lists, and those that belong to no Item or user: `/v1/letters`, `/v1/webhooks`, `/v1/keys`.
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::problem::Problem;
 use super::users::user_id;
 use crate::engine::Engine;
-use crate::store::{LetterView, Receipt};
+use crate::store::{DataKeyView, LetterView, Receipt};
 
 /// How many entries a page has if nothing is said.
 const LIMIT: u32 = 100;
@@ -88,4 +88,10 @@ pub(super) async fn webhooks(
     let limit = limit(query.limit)?;
     let receipts = engine.store.receipts(number(query.cursor.as_deref())?, limit).await?;
     Ok(Json(Page::new(receipts, limit, |receipt| receipt.id.to_string())))
+}
+
+/// The data keys, by their ids: which one seals, what the former ones still seal, which can be removed. All on one page.
+pub(super) async fn keys(State(engine): State<Engine>) -> Result<Json<Page<DataKeyView>>, Problem> {
+    let data = engine.store.data_keys().await?;
+    Ok(Json(Page { data, next_cursor: None }))
 }

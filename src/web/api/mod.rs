@@ -61,6 +61,7 @@ pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
         .route("/v1/import/items", post(import::items).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
         .route("/v1/import/users", post(import::users).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
         .route("/v1/webhooks", get(lists::webhooks))
+        .route("/v1/keys", get(lists::keys))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let guarded = match access {
         Access::WithKey => routes.route_layer(from_fn_with_state(engine, with_key)),

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::domain::compose::speaks_at;
-use crate::domain::item::{Deadline, Item, Kind, State};
+use crate::domain::item::{Deadline, Impaired, Item, Kind, State};
 use crate::domain::policy::Policy;
+use crate::plaid::fault;
 use crate::store::Profile;
 
 /// An Item.
@@ -41,11 +42,20 @@ struct ConditionView {
     next_letter_at: Option<Timestamp>,
 }
 
-/// The bank or Plaid is down.
+/// The bank or Plaid is down, or only the operator can do something.
 #[derive(Serialize)]
 struct ImpairedView {
     since: Timestamp,
     code: String,
+    owner: &'static str,
+    remedy: &'static str,
+}
+
+impl ImpairedView {
+    fn of(impaired: &Impaired) -> Self {
+        let owner = fault::owner(&impaired.code);
+        Self { since: impaired.since, code: impaired.code.clone(), owner: owner.name(), remedy: owner.remedy() }
+    }
 }
 
 impl ItemView {
@@ -63,10 +73,7 @@ impl ItemView {
             institution_name: item.institution.as_ref().and_then(|bank| bank.name.clone()),
             consent_expires_at: item.consent_expires_at,
             observed_at: item.observed_at,
-            impaired: item
-                .impaired
-                .as_ref()
-                .map(|impaired| ImpairedView { since: impaired.since, code: impaired.code.clone() }),
+            impaired: item.impaired.as_ref().map(ImpairedView::of),
             superseded_by: item.superseded_by.as_ref().map(ToString::to_string),
             snoozed_until: item.snoozed_until,
             held_since: item.held_since(),

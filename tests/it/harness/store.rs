@@ -1,6 +1,6 @@
 //! What a story sees of the store's file, without asking the daemon: what is due, what is left, all rows.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
@@ -14,7 +14,16 @@ const BUSY: &str = "
       where status in ('leased', 'data_started') or due_at is not null
     union all select 'item ' || item_id, due_at from items where due_at is not null
     union all select 'user ' || user_id, due_at from users where due_at is not null
+    union all select 'appointment ' || name, due_at from appointments
+    union all select 'turn of ' || item_id, due_at from turns
     union all select 'release of letters', due_at from letter_release";
+
+/// When the sweep comes to each Item, by the defaults of the configuration.
+const TURNS: &str = "
+    create temporary view turns as select item_id,
+      case when checked_at < coalesce((select last_at from appointments where name = 'sweep'), 0) then 0
+        else checked_at + case when suspect then 6 else 24 end * 3600000 end as due_at
+    from items where removed_at is null";
 
 /// What should not be there once a story is over.
 const LEFT: &str = "
@@ -26,14 +35,19 @@ const LEFT: &str = "
 const NEXT: &str = "
     select min(due_at) from (
       select due_at from items union all select due_at from users
-      union all select due_at from outbox union all select due_at from letters
+      union all select due_at from appointments union all select due_at from letters
       union all select due_at from letter_release)";
+
+/// The same for what waits for Plaid.
+const NEXT_QUESTION: &str = "
+    select min(due_at) from (select due_at from turns union all select due_at from outbox)";
 
 impl World {
     fn look(&self) -> Connection {
         let path = self.store_path();
         let looking = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store is there");
         looking.busy_timeout(std::time::Duration::from_secs(5)).expect("a time limit");
+        looking.execute_batch(TURNS).expect("a view");
         looking
     }
 
@@ -43,8 +57,18 @@ impl World {
         let mut statement = store.prepare(BUSY).expect("the schema");
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
         let all: Vec<(String, i64)> = rows.collect::<Result<_, _>>().expect("a text and a time");
-        let now = self.clock.now().as_millisecond();
-        all.into_iter().filter(|(_, due_at)| *due_at <= now).map(|(what, _)| what).collect()
+        let (now, held) = (self.clock.now().as_millisecond(), self.plaid_is_left_alone_until());
+        let is_held = |what: &str| held.is_some() && (what.starts_with("turn ") || what.starts_with("outbox "));
+        all.into_iter().filter(|(what, due_at)| *due_at <= now && !is_held(what)).map(|(what, _)| what).collect()
+    }
+
+    /// Until when the daemon puts no question to Plaid, if for longer than a moment.
+    fn plaid_is_left_alone_until(&self) -> Option<Timestamp> {
+        let engine = &self.running.as_ref()?.daemon.engine;
+        engine
+            .room_for_routine()
+            .err()
+            .filter(|until| until.duration_since(self.clock.now()) > SignedDuration::from_secs(1))
     }
 
     pub(super) fn leftovers(&self) -> Vec<String> {
@@ -56,8 +80,13 @@ impl World {
 
     /// When something is due next.
     pub(super) fn next_appointment(&self) -> Option<Timestamp> {
-        let next: Option<i64> = self.look().query_row(NEXT, [], |row| row.get(0)).expect("a number or nothing");
-        next.and_then(|at| Timestamp::from_millisecond(at).ok())
+        let first = |sql: &str| {
+            let at: Option<i64> = self.look().query_row(sql, [], |row| row.get(0)).expect("a number or nothing");
+            at.and_then(|at| Timestamp::from_millisecond(at).ok())
+        };
+        let held = self.plaid_is_left_alone_until();
+        let question = first(NEXT_QUESTION).map(|at| held.map_or(at, |held| at.max(held)));
+        first(NEXT).into_iter().chain(question).min()
     }
 
     /// Every row of every table, as text.

@@ -63,7 +63,7 @@ async fn a_store_opens_again_with_its_key_and_with_a_newer_one_beside_it() {
         (Sealer::new(&other, &[]), false),
         (Sealer::new(&other, &[KEY]), true),
         (Sealer::new(&KEY, &[other]), true),
-        (Sealer::new(&other, &[[8; 32]]), false),
+        (Sealer::new(&[9; 32], &[[8; 32]]), false),
     ] {
         if opens {
             let store = Store::open(&place.path(), sealer, at(1)).expect("it opens");

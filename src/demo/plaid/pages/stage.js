@@ -30,6 +30,7 @@
     ['Consent ends in 7 days', () => ({ act: 'consent_ends', at: new Date(Date.parse(now) + WEEK_MS).toISOString() })],
     ['Bank moves', () => ({ act: 'disconnect' })],
     ['New account', () => ({ act: 'new_account' })],
+    ['Lose the accounts', () => ({ act: 'lose_accounts' })],
     ['User withdraws', () => ({ act: 'revoke' })],
     ['Bank down', (item) => ({ act: item.bank_down ? 'bank_up' : 'bank_down' })],
     ['Remove', () => ({ act: 'remove' })],
