@@ -66,6 +66,8 @@ create table items (
   released_at         integer check (held_since is null or released_at is null), -- and here they were released
   consent_expires_at  integer,
   observed_at         integer,            -- when the question of Plaid's latest answer was asked
+  webhooks_go         text check (webhooks_go in ('here', 'elsewhere', 'nowhere')), -- where Plaid sends them, as it last said
+  missed_webhook_at   integer,            -- when Plaid sent the latest webhook that is known never to have come
   suspect             integer not null default 0, -- 1 if broken or doubtful: asked about first, and more often
   checked_at          integer not null default 0, -- when the sweep last took it, or Plaid's latest answer was asked for
   episodes            integer not null,   -- how many there have been
@@ -75,7 +77,9 @@ create table items (
 create index items_by_user on items (user_id);
 create index items_by_state on items (state, item_id);
 create index items_by_institution on items (institution_id, item_id) where institution_id is not null;
+create index items_by_institution_and_state on items (institution_id, state, item_id) where institution_id is not null;
 create index items_due on items (due_at) where due_at is not null;
+create index items_astray on items (item_id) where webhooks_go in ('elsewhere', 'nowhere') and removed_at is null;
 create index items_by_turn on items (suspect, checked_at) where removed_at is null;
 
 -- What is held and would be written about, the longest broken first.
@@ -156,6 +160,7 @@ create table inbox (
 create index inbox_new on inbox (id) where status = 'new';
 create index inbox_parked on inbox (item_id, id) where status = 'parked';
 create index inbox_signed on inbox (signed_at);
+create index inbox_by_item on inbox (item_id, signed_at);
 
 -- What is to be done outside a step. The key makes writing one twice nothing.
 create table outbox (

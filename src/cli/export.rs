@@ -175,8 +175,8 @@ impl<'a> RowWriter<'a> {
 }
 
 fn unwritten(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::Unread,
-        _ => Failure::Failed(format!("the export cannot be written: {error}")),
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Failure::Unread;
     }
+    Failure::Failed(format!("the export cannot be written: {error}"))
 }

@@ -14,12 +14,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub mod check;
 pub mod client;
+pub mod completions;
 pub mod demo;
 pub mod export;
 pub mod import;
 pub mod items;
 pub mod letters;
 mod logging;
+pub mod man;
 pub mod print;
 pub mod release;
 pub mod serve;
@@ -66,6 +68,10 @@ pub enum Command {
     Users(users::Args),
     /// Releases letters that wait.
     Letters(letters::Args),
+    /// Prints what a shell needs to complete these commands.
+    Completions(completions::Args),
+    /// Prints the manual page, or writes those of all commands into a folder.
+    Man(man::Args),
     /// Has the demo's Plaid send any webhook, signed, to a daemon that trusts it.
     ///
     /// The webhook goes through the daemon's real HTTP path. By default the demo's Plaid also makes the truth agree with what
@@ -88,6 +94,8 @@ pub fn main() -> ExitCode {
         Command::Items(args) => items::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
         Command::Letters(args) => letters::run(&cli.config, &args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Trigger(args) => trigger::run(&cli.config, &args),
     }
 }

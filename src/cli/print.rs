@@ -126,7 +126,8 @@ impl Print {
     }
 }
 
-fn written(result: io::Result<()>) -> Result<(), Failure> {
+/// What becomes of an attempt to write output.
+pub(super) fn written(result: io::Result<()>) -> Result<(), Failure> {
     result.map_err(|error| {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Failure::Unread;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{InstitutionId, ItemId, SessionId};
-use super::item::State;
+use super::item::{Destination, State};
 
 /// Something to do, decided by a step and done outside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,15 @@ pub enum Notice {
     },
     /// Update mode was said to have worked, and Plaid still says otherwise.
     ClaimNotConfirmed,
+    /// Plaid sent a webhook that never came.
+    WebhookMissed {
+        /// When it was sent.
+        sent_at: Timestamp,
+        /// Its `webhook_code`: untrusted text.
+        code: Option<String>,
+    },
+    /// Plaid sends the Item's webhooks to another address than ours, or to none.
+    WebhooksGo(Destination),
     /// The user withdrew one account.
     AccountRevoked,
     /// Repairing this Item would kill a newer one.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, Institution, ItemId, LetterId, SessionId, UserId};
-use super::item::{Cure, Deadline, ExpiryReason, Kind, RemovalReason};
+use super::item::{Cure, Deadline, Destination, ExpiryReason, Kind, RemovalReason};
 
 /// What happened to an Item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,15 @@ pub enum Event {
     Suspected,
     /// Plaid answered what is so.
     Observed(Observation),
+    /// Plaid says that it sent a webhook which never came.
+    WebhookMissed {
+        /// When it was sent.
+        sent_at: Timestamp,
+        /// Its `webhook_code`: untrusted text.
+        code: Option<String>,
+    },
+    /// Plaid was told to send the Item's webhooks here.
+    WebhooksAdopted,
     /// Plaid refuses the token: nothing can be asked until the application gives another.
     TokenRefused {
         /// Plaid's `error_code`.
@@ -136,6 +145,9 @@ pub struct Observation {
     pub consent_expires_at: Option<Timestamp>,
     /// The bank, where Plaid named it.
     pub institution: Option<Institution>,
+    /// Where Plaid sends webhooks about the Item, where the answer said so.
+    #[serde(default)]
+    pub webhooks_go: Option<Destination>,
 }
 
 /// How an Item is, by Plaid's word.
@@ -204,6 +216,8 @@ impl Event {
             Self::AccountRevoked { .. } => "account_revoked",
             Self::Suspected => "suspected",
             Self::Observed(_) => "observed",
+            Self::WebhookMissed { .. } => "webhook_missed",
+            Self::WebhooksAdopted => "webhooks_adopted",
             Self::TokenRefused { .. } => "token_refused",
             Self::UpdateModeStarted { .. } => "update_mode_started",
             Self::UpdateModeFinished => "update_mode_finished",

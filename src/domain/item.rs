@@ -52,6 +52,10 @@ pub struct Item {
     pub consent_expires_at: Option<Timestamp>,
     /// When the question was asked to which Plaid's latest answer belongs.
     pub observed_at: Option<Timestamp>,
+    /// Where Plaid sends webhooks about it, as Plaid last said.
+    pub webhooks_go: Option<Destination>,
+    /// When Plaid sent the latest webhook that is known never to have come.
+    pub missed_webhook_at: Option<Timestamp>,
     /// How many episodes there have been: the number of the latest.
     pub episodes: u32,
 }
@@ -217,6 +221,24 @@ pub struct Impaired {
     pub code: String,
 }
 
+/// Where Plaid sends the webhooks about an Item. It has one address only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Destination {
+    /// To us.
+    Here,
+    /// To another address: nothing about the Item is heard here.
+    Elsewhere,
+    /// To nobody.
+    Nowhere,
+}
+
+impl Destination {
+    /// Every destination with the name that the outside uses.
+    pub const NAMES: [(Self, &'static str); 3] =
+        [(Self::Here, "here"), (Self::Elsewhere, "elsewhere"), (Self::Nowhere, "nowhere")];
+}
+
 /// An Item that is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
@@ -345,6 +367,8 @@ impl Item {
             hold: Hold::No,
             consent_expires_at: None,
             observed_at: None,
+            webhooks_go: None,
+            missed_webhook_at: None,
             episodes: 0,
         }
     }

@@ -12,8 +12,8 @@ use super::effect::{Effect, Notice};
 use super::event::{Event, Fault, Health, Observation};
 use super::ids::{Institution, UserId};
 use super::item::{
-    Arrival, Break, Claim, Deadline, Episode, Expiry, ExpiryReason, Impaired, Item, Kind, Login, RemovalReason,
-    Removed, Revocation, State, Token,
+    Arrival, Break, Claim, Deadline, Destination, Episode, Expiry, ExpiryReason, Impaired, Item, Kind, Login,
+    RemovalReason, Removed, Revocation, State, Token,
 };
 use super::policy::{
     CLAIM_ASKS, EXPIRY_HORIZON, FLAP, IMPAIRED_ASK, NEW_ACCOUNTS_LAPSE, Policy, REASK, SESSION_ASK, SUSPECT_GAP,
@@ -71,6 +71,8 @@ impl Draft {
                 self.observe(calm.max(now));
             }
             Event::Observed(answer) => self.observed(answer, policy),
+            Event::WebhookMissed { sent_at, code } => self.webhook_missed(*sent_at, code.as_deref()),
+            Event::WebhooksAdopted => self.item.webhooks_go = Some(Destination::Here),
             Event::TokenRefused { code } => self.token_refused(code),
             Event::UpdateModeStarted { session } => {
                 self.effects.push(Effect::AskSession { session: *session, not_before: after(now, SESSION_ASK) });
@@ -172,6 +174,20 @@ impl Draft {
         self.item.registered_at = now;
         self.item.token = Token::Unproven;
         self.item.institution = institution.cloned().or(self.item.institution.take());
+    }
+
+    /// The same one is missed once, however often Plaid tells of it.
+    fn webhook_missed(&mut self, sent_at: Timestamp, code: Option<&str>) {
+        if self.item.missed_webhook_at.is_none_or(|known| known < sent_at) {
+            self.item.missed_webhook_at = Some(sent_at);
+            self.tell(Notice::WebhookMissed { sent_at, code: code.map(str::to_owned) });
+        }
+    }
+
+    fn webhooks_go(&mut self, destination: Destination) {
+        if self.item.webhooks_go.replace(destination) != Some(destination) && destination != Destination::Here {
+            self.tell(Notice::WebhooksGo(destination));
+        }
     }
 
     fn token_refused(&mut self, code: &str) {
@@ -292,8 +308,12 @@ impl Draft {
         if self.item.snoozed_until.is_some_and(|until| until <= now) {
             self.item.snoozed_until = None;
         }
-        if self.item.expiry.as_ref().is_some_and(|expiry| expiry.what.deadline.at() <= now) {
-            self.observe(now);
+        match (&self.item.expiry, self.item.consent_expires_at) {
+            (Some(expiry), _) if expiry.what.deadline.at() <= now => self.observe(now),
+            (None, Some(ends)) if is_near(ends, now) => {
+                self.expiring(Deadline::Known(ends), ExpiryReason::ConsentEnds);
+            }
+            (Some(_), _) | (None, _) => {}
         }
         if self.item.new_accounts.as_ref().is_some_and(|arrival| after(arrival.opened_at, NEW_ACCOUNTS_LAPSE) <= now) {
             self.close_new_accounts(Outcome::Lapsed);
@@ -338,6 +358,9 @@ impl Draft {
             return;
         }
         self.item.consent_expires_at = answer.consent_expires_at;
+        if let Some(destination) = answer.webhooks_go {
+            self.webhooks_go(destination);
+        }
         self.lift_hold(policy);
         if self.item.claim.is_some_and(|claim| self.is_newer(claim.at, asked_at)) {
             self.observe(self.now);
@@ -407,7 +430,7 @@ impl Draft {
     fn settle_expiry(&mut self, answer: &Observation, claimed: bool, outcome: Outcome) -> bool {
         let (now, before) = (self.now, self.item.consent_expires_at);
         let ends = answer.consent_expires_at;
-        let near = ends.filter(|ends| *ends > now && *ends <= after(now, EXPIRY_HORIZON));
+        let near = ends.filter(|ends| is_near(*ends, now));
         let Some(noted) = self.item.expiry.as_ref().map(|episode| episode.what.clone()) else {
             if let Some(ends) = near {
                 self.expiring(Deadline::Known(ends), ExpiryReason::ConsentEnds);
@@ -455,9 +478,17 @@ impl Item {
             ahead if ahead > now => ahead,
             _ => after(now, PASSED_DEADLINE_ASK),
         });
+        // The moment from which on a consent is about to end, if it is not noted yet.
+        let horizon = self.consent_expires_at.filter(|_| self.expiry.is_none());
+        let horizon = horizon.map(|ends| ends.checked_sub(EXPIRY_HORIZON).unwrap_or(Timestamp::MIN));
         let lapse = self.new_accounts.as_ref().map(|arrival| after(arrival.opened_at, NEW_ACCOUNTS_LAPSE));
-        [deadline, lapse, self.snoozed_until].into_iter().flatten().filter(|at| *at > now).min()
+        [deadline, horizon, lapse, self.snoozed_until].into_iter().flatten().filter(|at| *at > now).min()
     }
+}
+
+/// Whether a consent is about to end. Nobody need say so: the clock does.
+fn is_near(ends: Timestamp, now: Timestamp) -> bool {
+    ends > now && ends <= after(now, EXPIRY_HORIZON)
 }
 
 /// Later by a duration; the end of time where there is no later.

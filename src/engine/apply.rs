@@ -84,6 +84,14 @@ pub(super) fn tell(told: &[Told]) {
             Notice::ClaimNotConfirmed => {
                 tracing::warn!(%item, "Item {item}: update mode was said to have worked, but Plaid says otherwise");
             }
+            Notice::WebhookMissed { sent_at, code } => {
+                let code = code.as_deref().unwrap_or("unknown");
+                tracing::warn!(%item, %sent_at, code, "Item {item}: a webhook ({code}) that Plaid sent at {sent_at} never came");
+            }
+            Notice::WebhooksGo(destination) => {
+                let remedy = "relinkd items adopt has them sent here";
+                tracing::warn!(%item, ?destination, "Item {item}: Plaid sends its webhooks to another address; {remedy}");
+            }
             Notice::AccountRevoked => tracing::info!(%item, "Item {item}: the user withdrew one account"),
             Notice::Superseded { by } => {
                 tracing::warn!(

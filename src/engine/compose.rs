@@ -21,7 +21,8 @@ impl Engine {
         if users.is_empty() {
             return Ok(false);
         }
-        let held = self.store.held_banks(now).await?;
+        let mut held = self.store.held_banks(now).await?;
+        held.extend(self.banks.down(now));
         let more = users.len() == BATCH as usize;
         // All are queued before any is awaited, so that they share a commit.
         let composing = users.into_iter().map(async |user| {

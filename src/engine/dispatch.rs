@@ -78,7 +78,7 @@ impl Engine {
 
     async fn observe(&self, claimed: &Claimed) -> Result<Settlement, StoreError> {
         Ok(match self.ask(Caller::Routine, &claimed.item, claimed.attempts).await? {
-            Asked::Answered(event) => Settlement::Done(vec![event]),
+            Asked::Answered(events) => Settlement::Done(events),
             Asked::NoItem => Settlement::Done(Vec::new()),
             Asked::Held { until, .. } => Settlement::PutOff { until },
             Asked::Failed { again_at, why } => {
@@ -125,8 +125,8 @@ impl Engine {
             Asked::NoItem => Ok(Observed::NoItem),
             Asked::Held { until, why } => Ok(Observed::Failed { again_at: until, why: why.to_owned() }),
             Asked::Failed { again_at, why } => Ok(Observed::Failed { again_at, why }),
-            Asked::Answered(event) => {
-                let item = self.step(item, vec![event], cause).await?;
+            Asked::Answered(events) => {
+                let item = self.step(item, events, cause).await?;
                 Ok(item.map_or(Observed::NoItem, |item| Observed::Now { item: Box::new(item) }))
             }
         }

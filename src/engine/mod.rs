@@ -13,6 +13,7 @@ pub mod clock;
 mod compose;
 mod dispatch;
 mod fresh_link;
+mod gap;
 mod ingest;
 pub mod keys;
 mod observe;

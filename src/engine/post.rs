@@ -11,6 +11,7 @@ use secrecy::ExposeSecret as _;
 
 use super::Engine;
 use super::apply::tell;
+use super::banks::Door;
 use super::dispatch::Observed;
 use super::traffic::Caller;
 use crate::config::{Config, Security};
@@ -58,6 +59,26 @@ pub fn server(config: &Config) -> Result<smtp::Server, rustls::Error> {
         }),
         hello_name: config.server.public_url.host_str().unwrap_or("localhost").to_owned(),
     })
+}
+
+/// Why a letter waits that would send its user to a bank that is down.
+const BANK_DOWN: &str = "the bank is down: Plaid's institution status says that nobody can log in there";
+
+/// Whether the banks of a letter's Items are up.
+enum Doors {
+    /// All of them.
+    Open,
+    /// Some: the others' lines have to wait for another letter.
+    Some { open: Vec<Line>, shut: Vec<Line> },
+    /// None: the letter waits.
+    None {
+        /// Whose journal says so.
+        item: ItemId,
+        /// When to look again.
+        until: Timestamp,
+        /// Why.
+        why: String,
+    },
 }
 
 /// What is decided about a claimed letter before a word of it is said to the mail server.
@@ -127,7 +148,8 @@ impl Engine {
             if let Observed::Failed { again_at, why } =
                 self.observe_now(Caller::Letter, &line.item, &format!("letter {}", letter.id)).await?
             {
-                return self.wait_for_plaid(&letter, &line.item, again_at, &why).await;
+                let why = format!("Plaid cannot be asked whether it is still so: {why}");
+                return self.wait(&letter, &line.item, again_at, why).await;
             }
         }
         let written = self.store.written(&letter).await?;
@@ -151,6 +173,13 @@ impl Engine {
             Some(_) => {}
             None => return Ok(withheld("the send window never opens again")),
         }
+        let doors = self.doors(&wanted, &written.items).await?;
+        let (wanted, shut) = match doors {
+            Doors::Open => (wanted, Vec::new()),
+            Doors::Some { open, shut } => (open, shut),
+            Doors::None { item, until, why } => return self.wait(&letter, &item, until, why).await,
+        };
+        let unwanted: Vec<Line> = unwanted.into_iter().chain(shut).collect();
         if !unwanted.is_empty() {
             tell(&self.store.drop_lines(letter.id, unwanted, self.rule()).await?);
         }
@@ -241,19 +270,45 @@ impl Engine {
         }
     }
 
-    /// Nobody is written to without Plaid's word: the letter waits, longer the longer it has waited, and says so once in
-    /// the Item's journal.
-    async fn wait_for_plaid(
+    /// Which lines send their user to a bank that is up. "It works again" sends nobody there, and whoever asked for a fresh
+    /// link learns on its page that the bank is down.
+    async fn doors(&self, lines: &[Line], items: &HashMap<ItemId, Item>) -> Result<Doors, StoreError> {
+        let (mut open, mut shut, mut none) = (Vec::new(), Vec::new(), None);
+        for line in lines {
+            let door = match (line.topic, items.get(&line.item)) {
+                (Topic::Reminder { .. }, Some(item)) => self.door(Caller::Letter, item).await?,
+                (Topic::Reminder { .. } | Topic::WorksAgain | Topic::FreshLink, _) => Door::Open,
+            };
+            let (until, why) = match door {
+                Door::Open => {
+                    open.push(line.clone());
+                    continue;
+                }
+                Door::Shut { until } => (until, BANK_DOWN.to_owned()),
+                Door::Unasked { until, why } => (until, format!("Plaid cannot be asked whether the bank is up: {why}")),
+            };
+            none.get_or_insert_with(|| Doors::None { item: line.item.clone(), until, why });
+            shut.push(line.clone());
+        }
+        Ok(match none {
+            None => Doors::Open,
+            Some(none) if open.is_empty() => none,
+            Some(_) => Doors::Some { open, shut },
+        })
+    }
+
+    /// Nobody is written to without Plaid's word, nor sent to a bank that is down: the letter waits, longer the longer it has
+    /// waited, and says so once in the Item's journal.
+    async fn wait(
         &self,
         letter: &ClaimedLetter,
         item: &ItemId,
         again_at: Timestamp,
-        cause: &str,
+        why: String,
     ) -> Result<Ready, StoreError> {
-        let why = format!("Plaid cannot be asked whether it is still so: {cause}");
         let waited = self.clock.now().duration_since(letter.composed_at);
         if waited > GIVE_UP {
-            return Ok(withheld("Plaid could not be asked for five days whether it is still so"));
+            return Ok(withheld(&format!("it waited for five days: {why}")));
         }
         if letter.note.as_ref() != Some(&why) {
             let event = Event::LetterWaits { letter: letter.id, why: why.clone() };

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use url::Url;
 
 use super::Engine;
+use super::banks::Door;
 use super::call::NoAnswer;
 use super::dispatch::Observed;
 use super::traffic::Caller;
@@ -118,7 +119,7 @@ impl Engine {
         if let Some(session) =
             latest.filter(|session| !renew && is_fresh(session, mode, now) && record.item.state() != State::Healthy)
         {
-            return Ok(open(session));
+            return Ok(if self.is_down(&record.item).await? { Press::BankDown } else { open(session) });
         }
         let since = now.checked_sub(PRESSES_SPAN).unwrap_or(Timestamp::MIN);
         if self.store.presses_since(item.clone(), since).await? >= PRESSES_MAX {
@@ -137,11 +138,24 @@ impl Engine {
                 Ok(item.impaired.as_ref().map_or(Press::Works, |impaired| hindrance(&impaired.code)))
             }
             State::Healthy => Ok(Press::Works),
+            State::Revoked | State::LoginRequired | State::PendingExpiration | State::NewAccounts
+                if self.is_down(&item).await? =>
+            {
+                Ok(Press::BankDown)
+            }
             State::Revoked | State::LoginRequired | State::PendingExpiration | State::NewAccounts => {
                 let codes = record.country_codes;
                 self.mint(&item, codes, mode).await
             }
         }
+    }
+
+    /// Whether nobody can log in to the bank, so that Link would only send the user away.
+    async fn is_down(&self, item: &Item) -> Result<bool, StoreError> {
+        Ok(match self.door(Caller::Person, item).await? {
+            Door::Shut { .. } => true,
+            Door::Open | Door::Unasked { .. } => false,
+        })
     }
 
     async fn mint(&self, item: &Item, codes: Option<Vec<String>>, mode: LinkMode) -> Result<Press, StoreError> {
@@ -168,7 +182,7 @@ impl Engine {
                 LinkMode::Hosted => Some(Hosted {
                     completion_redirect_uri: Some(back),
                     url_lifetime: None,
-                    webhook: Some(self.public("plaid/webhook")),
+                    webhook: Some(self.webhook_url()),
                 }),
             },
         };

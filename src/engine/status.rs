@@ -1,10 +1,13 @@
 //! How the outside does, for `/readyz` and for the operator: Plaid, the mail server.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use serde::Serialize;
+
+/// How far our clock and Plaid's may be apart, in seconds. From 300 on every webhook would come late.
+const CLOCK_OFF_MAX_SECS: i64 = 60;
 
 /// What was seen of the outside lately.
 #[derive(Default)]
@@ -15,6 +18,8 @@ pub struct Status {
     last_round_at: Mutex<Option<Timestamp>>,
     refused_signatures: AtomicU64,
     untimely_signatures: AtomicU64,
+    missed_webhooks: AtomicU64,
+    plaid_clock_ahead_secs: AtomicI64,
 }
 
 /// The same, to be shown.
@@ -32,6 +37,10 @@ pub struct Health {
     pub refused_signatures: u64,
     /// Webhooks since start whose signature is right and was not made just now. When it is often, a clock is wrong.
     pub untimely_signatures: u64,
+    /// Webhooks since start of which Plaid says that it sent them, and which never came.
+    pub missed_webhooks: u64,
+    /// How far Plaid's clock is ahead of ours, in seconds; nothing while that is less than a minute.
+    pub plaid_clock_ahead_secs: Option<i64>,
 }
 
 impl Status {
@@ -68,6 +77,16 @@ impl Status {
         self.untimely_signatures.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    pub(super) fn webhook_missed(&self) {
+        self.missed_webhooks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes how far Plaid's clock is ahead. Says whether it is news that it is far.
+    pub(super) fn plaid_clock(&self, ahead_secs: i64) -> bool {
+        let before = self.plaid_clock_ahead_secs.swap(ahead_secs, Ordering::Relaxed);
+        is_far(ahead_secs) && !is_far(before)
+    }
+
     /// What was seen lately.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -78,8 +97,14 @@ impl Status {
             last_round_at: *lock(&self.last_round_at),
             refused_signatures: self.refused_signatures.load(Ordering::Relaxed),
             untimely_signatures: self.untimely_signatures.load(Ordering::Relaxed),
+            missed_webhooks: self.missed_webhooks.load(Ordering::Relaxed),
+            plaid_clock_ahead_secs: Some(self.plaid_clock_ahead_secs.load(Ordering::Relaxed)).filter(|s| is_far(*s)),
         }
     }
+}
+
+fn is_far(ahead_secs: i64) -> bool {
+    ahead_secs.saturating_abs() > CLOCK_OFF_MAX_SECS
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -200,6 +200,8 @@ pub fn cannot_be_asked_for(event: &Event) -> bool {
         | Event::LoginRepaired
         | Event::Suspected
         | Event::Observed(_)
+        | Event::WebhookMissed { .. }
+        | Event::WebhooksAdopted
         | Event::TokenRefused { .. }
         | Event::UpdateModeStarted { .. }
         | Event::UpdateModeFinished
@@ -215,6 +217,23 @@ pub fn cannot_be_asked_for(event: &Event) -> bool {
         | Event::LetterSent(_)
         | Event::LetterWaits { .. }
         | Event::LetterWithheld(_) => false,
+    }
+}
+
+/// What a webhook would have said that never came, if only its code is known: `/item/get` tells no more of the latest one.
+/// Of that only what cannot be asked for; the answer itself says the rest. The codes in question exist for one type only.
+#[must_use]
+pub fn missed(item: &ItemId, code: &str, sent_at: Timestamp) -> Vec<Event> {
+    let webhook = Webhook {
+        webhook_type: Some("ITEM".to_owned()),
+        webhook_code: Some(bounded(code)),
+        item_id: Some(item.clone()),
+        is_object: true,
+        ..read(b"{}")
+    };
+    match meaning(&webhook, sent_at) {
+        Meaning::Item { events, .. } => events.into_iter().filter(cannot_be_asked_for).collect(),
+        Meaning::Session { .. } | Meaning::Nothing(_) => Vec::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::types::FromSql;
 
 use super::error::StoreError;
 use crate::domain::ids::{InstitutionId, ItemId, UserId};
-use crate::domain::item::{Cure, ExpiryReason, Kind, RemovalReason, State, Token};
+use crate::domain::item::{Cure, Destination, ExpiryReason, Kind, RemovalReason, State, Token};
 use crate::domain::step::{OUTCOMES, Outcome};
 
 /// A moment as the store keeps it.
@@ -126,6 +126,8 @@ pub(crate) const TOKENS: [(Token, &str); 4] = [
 
 pub(crate) const REMOVAL_REASONS: [(RemovalReason, &str); 2] =
     [(RemovalReason::Application, "application"), (RemovalReason::UnknownToPlaid, "unknown_to_plaid")];
+
+pub(crate) const DESTINATIONS: [(Destination, &str); 3] = Destination::NAMES;
 
 pub(crate) const CURES: [(Cure, &str); 2] = [(Cure::LogIn, "log_in"), (Cure::ChooseAccounts, "choose_accounts")];
 

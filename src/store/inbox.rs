@@ -186,6 +186,13 @@ pub(crate) fn settle(
     Ok(())
 }
 
+/// When the newest webhook was signed that named an Item.
+pub(crate) fn newest_of(connection: &Connection, item: &ItemId) -> Result<Option<Timestamp>, StoreError> {
+    let mut statement = connection.prepare_cached("select max(signed_at) as at from inbox where item_id = ?1")?;
+    let at: Option<i64> = statement.query_row([item.as_str()], |row| row.get(0))?;
+    Ok(at.and_then(|at| Timestamp::from_millisecond(at).ok()))
+}
+
 /// Whether one more webhook of an unregistered Item may be kept.
 pub(crate) fn may_park(connection: &Connection, item: &ItemId) -> Result<bool, StoreError> {
     let mut of_item = connection.prepare_cached(

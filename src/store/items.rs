@@ -2,7 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, named_params};
 
-use super::columns::{CURES, EXPIRY_REASONS, REMOVAL_REASONS, Record, TOKENS, json, ms, name_of, outcome_name};
+use super::columns::{
+    CURES, DESTINATIONS, EXPIRY_REASONS, REMOVAL_REASONS, Record, TOKENS, json, ms, name_of, outcome_name,
+};
 use super::error::StoreError;
 use crate::domain::ids::{Institution, ItemId};
 use crate::domain::item::{
@@ -69,6 +71,8 @@ fn bare(row: &Row<'_>) -> Result<Item, StoreError> {
         hold: hold(&record)?,
         consent_expires_at: record.time_if("consent_expires_at")?,
         observed_at: record.time_if("observed_at")?,
+        webhooks_go: record.named_if("webhooks_go", &DESTINATIONS)?,
+        missed_webhook_at: record.time_if("missed_webhook_at")?,
         episodes: record.count("episodes")?,
     })
 }
@@ -166,7 +170,8 @@ fn save_row(connection: &Connection, item: &Item, now: Timestamp) -> Result<(), 
            removed_at = :removed_at, removed_why = :removed_why, claim_at = :claim_at,
            impaired_since = :impaired_since, impaired_code = :impaired_code, superseded_by = :superseded_by,
            snoozed_until = :snoozed_until, held_since = :held_since, released_at = :released_at,
-           consent_expires_at = :consent_expires_at, observed_at = :observed_at, suspect = :suspect,
+           consent_expires_at = :consent_expires_at, observed_at = :observed_at,
+           webhooks_go = :webhooks_go, missed_webhook_at = :missed_webhook_at, suspect = :suspect,
            checked_at = max(checked_at, coalesce(:observed_at, 0)), episodes = :episodes,
            due_at = :due_at, access_token = case when :removed_at is null then access_token end
          where item_id = :item",
@@ -211,6 +216,8 @@ fn bind(statement: &mut Statement<'_>, item: &Item, now: Timestamp) -> Result<()
         ":released_at": released_at,
         ":consent_expires_at": item.consent_expires_at.map(ms),
         ":observed_at": item.observed_at.map(ms),
+        ":webhooks_go": item.webhooks_go.map(|destination| name_of(&destination, &DESTINATIONS)),
+        ":missed_webhook_at": item.missed_webhook_at.map(ms),
         ":suspect": item.is_suspect(),
         ":episodes": i64::from(item.episodes),
         ":due_at": item.due_at(now).map(ms),
@@ -349,11 +356,12 @@ pub(crate) fn insert(
     let mut statement = connection.prepare_cached(
         "insert into items (item_id, user_id, access_token, token, created_at, registered_at, institution_id,
            institution_name, country_codes, state, since, removed_at, removed_why, claim_at, impaired_since,
-           impaired_code, superseded_by, snoozed_until, held_since, released_at, consent_expires_at, observed_at, suspect,
-           episodes, due_at)
+           impaired_code, superseded_by, snoozed_until, held_since, released_at, consent_expires_at, observed_at, webhooks_go,
+           missed_webhook_at, suspect, episodes, due_at)
          values (:item, :user, :access_token, :token, :created_at, :registered_at, :institution_id, :institution_name,
            :country_codes, :state, :since, :removed_at, :removed_why, :claim_at, :impaired_since, :impaired_code,
-           :superseded_by, :snoozed_until, :held_since, :released_at, :consent_expires_at, :observed_at, :suspect, :episodes,
+           :superseded_by, :snoozed_until, :held_since, :released_at, :consent_expires_at, :observed_at, :webhooks_go,
+           :missed_webhook_at, :suspect, :episodes,
            :due_at)",
     )?;
     bind(&mut statement, item, now)?;

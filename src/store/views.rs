@@ -18,6 +18,8 @@ pub struct ItemFilter {
     pub user: Option<UserId>,
     /// Only at this bank.
     pub institution: Option<InstitutionId>,
+    /// Only those of which Plaid sends the webhooks elsewhere, or nowhere.
+    pub astray: bool,
 }
 
 /// An Item, and what was registered with it.
@@ -90,6 +92,9 @@ pub(crate) fn list(
     });
     conditions.push(if filter.user.is_some() { "user_id = :user" } else { ":user is null" });
     conditions.push(if filter.institution.is_some() { "institution_id = :bank" } else { ":bank is null" });
+    if filter.astray {
+        conditions.push("webhooks_go in ('elsewhere', 'nowhere') and removed_at is null");
+    }
     let sql = format!("select item_id from items where {} order by item_id limit :limit", conditions.join(" and "));
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(named_params! {

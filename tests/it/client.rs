@@ -11,8 +11,9 @@ use url::Url;
 use relinkd::demo::signer::Signer;
 use relinkd::domain::event::{Event, Health};
 use relinkd::domain::ids::{InstitutionId, ItemId, UserId};
+use relinkd::domain::item::Destination;
 use relinkd::plaid::client::{
-    ANSWER_BYTES_MAX, CallError, Client, KeyCallError, LinkTokenRequest, Logins, OptionsError, Verdict,
+    ANSWER_BYTES_MAX, CallError, Client, KeyCallError, LinkTokenRequest, Logins, OptionsError, SentWebhook, Verdict,
 };
 use relinkd::plaid::key::KeyError;
 
@@ -63,11 +64,15 @@ async fn an_item_that_is_well() {
     let plaid = Loopback::start(Reply::with("200 OK", &date, &item_body(&Value::Null).to_string())).await;
     let answer = plaid.client().item_get(&token()).await.expect("an answer");
     assert_eq!(answer.webhook.as_deref(), Some("https://hooks.example/plaid/webhook"));
-    assert_eq!(answer.last_webhook_at, Some(time("2026-11-23T08:00:00Z")));
+    let last = SentWebhook { sent_at: time("2026-11-23T08:00:00Z"), code: Some("DEFAULT_UPDATE".to_owned()) };
+    assert_eq!(answer.last_webhook, Some(last));
     assert_eq!(answer.answered_at, Some(time("2026-11-23T09:00:00Z")));
     assert_eq!(answer.request_id.as_deref(), Some("request-1"));
     let asked_at = time("2026-11-23T08:59:59Z");
-    let observation = answer.observation(asked_at);
+    let observation = answer.observation(asked_at, "https://hooks.example/plaid/webhook");
+    assert_eq!(observation.webhooks_go, Some(Destination::Here));
+    let other = answer.observation(asked_at, "https://hooks.example/plaid/webhook/");
+    assert_eq!(other.webhooks_go, Some(Destination::Elsewhere));
     assert_eq!(observation.asked_at, asked_at);
     assert_eq!(observation.item.as_ref().map(ItemId::as_str), Some("item-1"));
     assert_eq!(observation.health, Health::Good);
@@ -108,7 +113,7 @@ async fn an_item_with_an_error_is_an_answer() {
     for (code, expected) in table {
         let plaid = Loopback::start(Reply::json("200 OK", &item_body(&error_body("ITEM_ERROR", code)))).await;
         let answer = plaid.client().item_get(&token()).await.expect("an answer");
-        let health = match answer.observation(time("2026-11-23T09:00:00Z")).health {
+        let health = match answer.observation(time("2026-11-23T09:00:00Z"), "").health {
             Health::Good => "good",
             Health::Broken(_) => "broken",
             Health::Revoked { .. } => "revoked",
@@ -127,7 +132,7 @@ async fn nulls_and_missing_fields_are_none() {
     let plaid = Loopback::start(Reply::json("200 OK", &body)).await;
     let answer = plaid.client().item_get(&token()).await.expect("an answer");
     assert_eq!((answer.institution, answer.webhook, answer.consent_expires_at), (None, None, None));
-    assert_eq!((answer.last_webhook_at, answer.answered_at, answer.request_id), (None, None, None));
+    assert_eq!((answer.last_webhook, answer.answered_at, answer.request_id), (None, None, None));
 }
 
 #[tokio::test]

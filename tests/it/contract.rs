@@ -75,6 +75,10 @@ async fn make(client: &Client, path: &str) -> Vec<Result<(), String>> {
         "/item/get" => say(client.item_get(&access_token()).await.map(drop).map_err(|e| e.to_string())),
         "/accounts/get" => say(client.accounts_get(&access_token()).await.map(drop).map_err(|e| e.to_string())),
         "/item/remove" => say(client.item_remove(&access_token()).await.map_err(|e| e.to_string())),
+        "/item/webhook/update" => {
+            let url = "https://relink.example/plaid/webhook";
+            say(client.item_webhook_update(&access_token(), url).await.map_err(|e| e.to_string()))
+        }
         "/link/token/create" => {
             let mut results = Vec::new();
             let bare = LinkTokenRequest { hosted: Some(Hosted::default()), ..embedded() };
@@ -100,10 +104,11 @@ async fn make(client: &Client, path: &str) -> Vec<Result<(), String>> {
     }
 }
 
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
     "/accounts/get",
     "/item/get",
     "/item/remove",
+    "/item/webhook/update",
     "/link/token/create",
     "/link/token/get",
     "/webhook_verification_key/get",

@@ -41,8 +41,8 @@ use jiff::Timestamp;
 use relinkd::domain::event::{Event, Health, Mention, Observation, Topic};
 use relinkd::domain::ids::{AccountId, LetterId, SessionId};
 use relinkd::domain::item::{
-    Arrival, Break, Claim, Cure, Deadline, Episode, Expiry, ExpiryReason, Hold, Impaired, Item, Kind, Login,
-    RemovalReason, Removed, Revocation, Token,
+    Arrival, Break, Claim, Cure, Deadline, Destination, Episode, Expiry, ExpiryReason, Hold, Impaired, Item, Kind,
+    Login, RemovalReason, Removed, Revocation, Token,
 };
 use relinkd::domain::policy::NEW_ACCOUNTS_LAPSE;
 use relinkd::domain::transition::transition;
@@ -171,6 +171,7 @@ fn answers() -> Vec<Event> {
                 for consent_expires_at in [None, Some(zero + days(3)), Some(zero + days(90))] {
                     let (item, health) = (item.clone(), health.clone());
                     all.push(Event::Observed(Observation {
+                        webhooks_go: (asked_at == zero).then_some(Destination::Elsewhere),
                         asked_at,
                         item,
                         created_at: None,
@@ -200,6 +201,8 @@ fn events() -> Vec<Event> {
         Event::Revoked { code: "USER_PERMISSION_REVOKED".to_owned() },
         Event::AccountRevoked { account: AccountId::parse("account-1").expect("an id") },
         Event::Suspected,
+        Event::WebhookMissed { sent_at: zero - days(1), code: None },
+        Event::WebhooksAdopted,
         Event::TokenRefused { code: "INVALID_ACCESS_TOKEN".to_owned() },
         Event::UpdateModeStarted { session: SessionId(Uuid::from_u128(3)) },
         Event::UpdateModeFinished,

@@ -11,7 +11,7 @@ use relinkd::domain::policy::{FLAP, NEW_ACCOUNTS_LAPSE, Policy};
 use relinkd::domain::step::{Outcome, Step};
 use relinkd::domain::transition::transition;
 
-use super::core_support::{asks, composed, user};
+use super::core_support::{asks, composed, days, user};
 
 /// One step that was taken.
 pub struct Case<'a> {
@@ -126,7 +126,12 @@ fn only_the_table_opens(case: &Case<'_>) -> bool {
         }
         Kind::PendingExpiration => {
             let near = case.accepted().and_then(|answer| answer.consent_expires_at).is_some();
-            matches!(case.event, Event::Expiring { .. }) || matches!(health, Some(Health::Good)) && near
+            // The clock alone, seven days before the end that Plaid last named.
+            let ahead = case.before.consent_expires_at.map(|ends| ends.duration_since(case.now));
+            let comes_near = ahead.is_some_and(|ahead| ahead > days(0) && ahead <= days(7));
+            matches!(case.event, Event::Expiring { .. })
+                || matches!(health, Some(Health::Good)) && near
+                || matches!(case.event, Event::Tick) && comes_near
         }
         Kind::NewAccounts => matches!(case.event, Event::NewAccounts),
     })

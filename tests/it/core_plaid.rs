@@ -187,6 +187,7 @@ impl World {
         let slot = &self.slots[index];
         let health = slot.truth.health();
         Event::Observed(Observation {
+            webhooks_go: None,
             asked_at: self.now,
             item: (health != Health::Gone).then(|| slot.item.id.clone()),
             created_at: None,

@@ -78,6 +78,7 @@ pub fn answer(item: &Item, asked_at: Timestamp, health: Health) -> Event {
 
 pub fn answer_with_consent(item: &Item, asked_at: Timestamp, health: Health, ends: Option<Timestamp>) -> Event {
     Event::Observed(Observation {
+        webhooks_go: None,
         asked_at,
         item: Some(item.id.clone()),
         created_at: None,

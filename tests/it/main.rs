@@ -7,6 +7,7 @@ mod commands;
 mod contract;
 mod control;
 mod core_exhaustive;
+mod core_helpless;
 mod core_hold;
 mod core_invariants;
 mod core_plaid;

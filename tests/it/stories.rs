@@ -3,6 +3,8 @@
 
 mod accounts;
 mod bad_disk;
+mod banks;
+mod gaps;
 mod import;
 mod ladders;
 mod links;

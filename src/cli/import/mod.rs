@@ -157,8 +157,9 @@ pub async fn run(client: &Client, print: &mut Print, kind: Kind, args: &Args) ->
     };
     import.bar.finish_and_clear();
     if let Err(failure) = ended {
-        let tally = import.tally.clone();
-        print.note(&tally.text(kind));
+        if import.tally.rows > 0 {
+            print.note(&import.tally.text(kind));
+        }
         return Err(import.broken_off(failure));
     }
     import.tally.say(print, kind)?;
@@ -219,12 +220,12 @@ impl<'a> Import<'a> {
                 }
                 Some(done) = under_way.next() => done,
             };
-            for (line, why) in wrong {
-                self.count(line, &RowAnswer { outcome: "wrong".to_owned(), why });
-            }
             let answers: Answers = answer?.read()?;
-            for (line, answer) in lines.iter().zip(answers.data) {
-                self.count(*line, &answer);
+            let unread = wrong.into_iter().map(|(line, why)| (line, RowAnswer { outcome: "wrong".to_owned(), why }));
+            let mut told: Vec<(u64, RowAnswer)> = lines.iter().copied().zip(answers.data).chain(unread).collect();
+            told.sort_by_key(|(line, _)| *line);
+            for (line, answer) in told {
+                self.count(line, &answer);
             }
             self.next_line = lines.last().map_or(self.next_line, |last| last + 1);
             self.bar.set_position(progress.bytes());
@@ -263,7 +264,7 @@ impl<'a> Import<'a> {
     }
 
     fn broken_off(&self, failure: Failure) -> Failure {
-        if self.args.dry_run {
+        if self.args.dry_run || self.tally.rows == 0 {
             return failure;
         }
         let line = self.next_line;
@@ -280,8 +281,8 @@ impl<'a> Import<'a> {
         }
         match self.faults {
             0 => Ok(()),
-            1 => Err(Failure::Failed("1 row is not imported; it is named above".to_owned())),
-            many => Err(Failure::Failed(format!("{many} rows are not imported; they are named above"))),
+            1 => Err(Failure::Failed("1 row is wrong or left alone; the line above says why".to_owned())),
+            many => Err(Failure::Failed(format!("{many} rows are wrong or left alone; the lines above say why"))),
         }
     }
 }

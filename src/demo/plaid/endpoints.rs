@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State as Shared;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
@@ -61,7 +61,7 @@ pub(super) async fn answer(Shared(world): Shared<Arc<World>>, uri: Uri, headers:
     } else {
         None
     };
-    let (response, error_code) = match (&result, &rule) {
+    let (mut response, error_code) = match (&result, &rule) {
         (Some(Ok(done)), Answer::Cut) => (faults::cut(&done.body.to_string()), None),
         (Some(Ok(done)), _) => (Json(done.body.clone()).into_response(), None),
         (Some(Err(error)), _) => (error.answer(&request_id), Some(error.error_code.clone())),
@@ -70,6 +70,9 @@ pub(super) async fn answer(Shared(world): Shared<Arc<World>>, uri: Uri, headers:
             Some("(fault)".to_owned()),
         ),
     };
+    // Its own time, or whoever compares clocks would compare with the machine's.
+    let date = world.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    response.headers_mut().insert(header::DATE, HeaderValue::try_from(date).expect("ASCII"));
     note(&world, path, body, response.status().as_u16(), error_code);
     if let Some(Ok(Done { webhook: Some(parcel), .. })) = result {
         let behind = Arc::clone(&world);

@@ -107,6 +107,7 @@ impl CallError {
                 created_at: None,
                 health: fault::health(error),
                 consent_expires_at: None,
+                webhooks_go: None,
                 institution: None,
             })),
             Owner::User { .. } | Owner::Bank | Owner::Plaid | Owner::Operator | Owner::NewItem | Owner::Nobody => None,

@@ -1,4 +1,4 @@
-//! `/item/get` and `/item/remove`.
+//! `/item/get`, `/item/remove` and `/item/webhook/update`.
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use super::{Answer, CallError, Client};
 use crate::domain::event::{Health, Observation};
 use crate::domain::ids::{Institution, InstitutionId, ItemId};
-use crate::plaid::error::PlaidError;
+use crate::domain::item::Destination;
+use crate::plaid::error::{PlaidError, bounded};
 use crate::plaid::fault;
 use crate::plaid::time::moment;
 
@@ -45,10 +46,17 @@ struct StatusBody {
 #[derive(Deserialize)]
 struct LastWebhookBody {
     sent_at: Option<String>,
+    code_sent: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct RemoveBody {}
+struct DoneBody {}
+
+#[derive(Serialize)]
+struct WebhookRequest<'a> {
+    access_token: &'a str,
+    webhook: &'a str,
+}
 
 /// Plaid's answer about one Item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,18 +73,28 @@ pub struct ItemAnswer {
     pub created_at: Option<Timestamp>,
     /// When the consent ends, where an end is planned.
     pub consent_expires_at: Option<Timestamp>,
-    /// When Plaid last sent a webhook about this Item. Later than the last one received: one was missed.
-    pub last_webhook_at: Option<Timestamp>,
+    /// The webhook about this Item that Plaid sent last. Later than the last one received: one was missed.
+    pub last_webhook: Option<SentWebhook>,
     /// Plaid's clock when it answered.
     pub answered_at: Option<Timestamp>,
     /// What Plaid's support asks for.
     pub request_id: Option<String>,
 }
 
+/// A webhook that Plaid says it has sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentWebhook {
+    /// When.
+    pub sent_at: Timestamp,
+    /// Its `webhook_code`; of which type is not said.
+    pub code: Option<String>,
+}
+
 impl ItemAnswer {
     /// The answer in our own words. `asked_at` is when the question left.
     #[must_use]
-    pub fn observation(&self, asked_at: Timestamp) -> Observation {
+    /// `webhook_url` is where we hear webhooks.
+    pub fn observation(&self, asked_at: Timestamp, webhook_url: &str) -> Observation {
         Observation {
             asked_at,
             item: Some(self.item.clone()),
@@ -84,6 +102,11 @@ impl ItemAnswer {
             health: self.error.as_ref().map_or(Health::Good, fault::health),
             consent_expires_at: self.consent_expires_at,
             institution: self.institution.clone(),
+            webhooks_go: Some(match self.webhook.as_deref() {
+                None | Some("") => Destination::Nowhere,
+                Some(url) if url == webhook_url => Destination::Here,
+                Some(_) => Destination::Elsewhere,
+            }),
         }
     }
 }
@@ -98,7 +121,11 @@ impl Client {
         let Answer { body, date } = self.call::<GetBody>("item/get", &request).await?;
         let item = body.item;
         let institution_id = item.institution_id.and_then(|id| InstitutionId::parse(id).ok());
-        let sent_at = body.status.and_then(|status| status.last_webhook).and_then(|webhook| webhook.sent_at);
+        let last = body.status.and_then(|status| status.last_webhook);
+        let last_webhook = last.and_then(|last| {
+            let code = last.code_sent.map(|code| bounded(&code));
+            time(last.sent_at).map(|sent_at| SentWebhook { sent_at, code })
+        });
         Ok(ItemAnswer {
             item: item.item_id,
             institution: institution_id.map(|id| Institution { id, name: item.institution_name }),
@@ -106,7 +133,7 @@ impl Client {
             error: item.error,
             created_at: time(item.created_at),
             consent_expires_at: time(item.consent_expiration_time),
-            last_webhook_at: time(sent_at),
+            last_webhook,
             answered_at: date,
             request_id: body.request_id,
         })
@@ -118,7 +145,19 @@ impl Client {
     /// [`CallError`]; `ITEM_NOT_FOUND` means that there is nothing left to end.
     pub async fn item_remove(&self, access_token: &SecretString) -> Result<(), CallError> {
         let request = Request { access_token: access_token.expose_secret() };
-        self.call::<RemoveBody>("item/remove", &request).await?;
+        self.call::<DoneBody>("item/remove", &request).await?;
+        Ok(())
+    }
+}
+
+impl Client {
+    /// Has Plaid send the Item's webhooks to this address from now on, and to no other. Plaid tells of it by a webhook there.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn item_webhook_update(&self, access_token: &SecretString, webhook: &str) -> Result<(), CallError> {
+        let request = WebhookRequest { access_token: access_token.expose_secret(), webhook };
+        self.call::<DoneBody>("item/webhook/update", &request).await?;
         Ok(())
     }
 }

@@ -25,7 +25,7 @@ use url::{Host, Url};
 pub use self::accounts::{Account, AccountsAnswer};
 pub use self::call_error::CallError;
 pub use self::institution::{InstitutionAnswer, Logins};
-pub use self::item::ItemAnswer;
+pub use self::item::{ItemAnswer, SentWebhook};
 pub use self::link::{Hosted, LinkSession, LinkSessions, LinkToken, LinkTokenRequest, Verdict};
 pub use self::verification_key::{KeyCallError, Probe};
 

@@ -64,6 +64,14 @@ impl Store {
         self.threads.write(operation).await
     }
 
+    /// When the newest webhook was signed that named an Item; nothing if none is kept.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn newest_webhook_of(&self, item: ItemId) -> Result<Option<Timestamp>> {
+        self.threads.read(move |connection| inbox::newest_of(connection, &item)).await
+    }
+
     /// How the inbox stands.
     ///
     /// # Errors

@@ -115,6 +115,9 @@ pub(super) struct ItemsQuery {
     state: Option<String>,
     user_id: Option<String>,
     institution_id: Option<String>,
+    /// Only those whose webhooks Plaid sends elsewhere, or nowhere.
+    #[serde(default)]
+    astray: bool,
     cursor: Option<String>,
     limit: Option<u32>,
 }
@@ -131,6 +134,7 @@ pub(super) async fn list(
         state: query.state.map(named).transpose()?,
         user: query.user_id.as_deref().map(user_id).transpose()?,
         institution: query.institution_id.map(bank).transpose()?,
+        astray: query.astray,
     };
     let limit = limit(query.limit)?;
     let items = engine.store.items(filter, query.cursor, limit).await?;
@@ -222,6 +226,13 @@ pub(super) async fn observe(
     } else {
         engine.observe_for_api(&item.id).await?.map_err(|why| plaid_failed(&why))?;
     }
+    Ok(view(&engine, &known(&engine, &id).await?))
+}
+
+/// Has Plaid send the Item's webhooks here.
+pub(super) async fn adopt(State(engine): State<Engine>, Path(id): Path<String>) -> Result<Json<ItemView>, Problem> {
+    let item = known(&engine, &id).await?;
+    engine.adopt(&item.id).await?.map_err(|why| plaid_failed(&why))?;
     Ok(view(&engine, &known(&engine, &id).await?))
 }
 

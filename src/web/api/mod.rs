@@ -47,6 +47,7 @@ pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
         .route("/v1/items/{item_id}", put(items::register).get(items::show).delete(items::remove))
         .route("/v1/items/{item_id}/journal", get(items::journal))
         .route("/v1/items/{item_id}/observe", post(items::observe))
+        .route("/v1/items/{item_id}/adopt", post(items::adopt))
         .route("/v1/items/{item_id}/snooze", post(items::snooze))
         .route("/v1/items/{item_id}/resume", post(items::resume))
         .route("/v1/items/{item_id}/repair-link", post(items::repair_link))

@@ -23,6 +23,9 @@ pub struct ItemView {
     consent_expires_at: Option<Timestamp>,
     observed_at: Option<Timestamp>,
     impaired: Option<ImpairedView>,
+    /// Where Plaid sends webhooks about it: `here`, `elsewhere` or `nowhere`.
+    webhooks_go: Option<crate::domain::item::Destination>,
+    missed_webhook_at: Option<Timestamp>,
     superseded_by: Option<String>,
     snoozed_until: Option<Timestamp>,
     /// Letters about what was found at its import wait for the operator.
@@ -74,6 +77,8 @@ impl ItemView {
             consent_expires_at: item.consent_expires_at,
             observed_at: item.observed_at,
             impaired: item.impaired.as_ref().map(ImpairedView::of),
+            webhooks_go: item.webhooks_go,
+            missed_webhook_at: item.missed_webhook_at,
             superseded_by: item.superseded_by.as_ref().map(ToString::to_string),
             snoozed_until: item.snoozed_until,
             held_since: item.held_since(),

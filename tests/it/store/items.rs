@@ -126,6 +126,7 @@ fn event(happening: &Happening, id: &ItemId, now: Timestamp) -> Event {
     match happening {
         Happening::Event(event) => event.clone(),
         Happening::Answer { asked, own, health, ends_in, named } => Event::Observed(Observation {
+            webhooks_go: None,
             asked_at: after(-asked),
             item: Some(if *own { id.clone() } else { item_id("item-foreign") }),
             created_at: named.then(|| after(-asked - 86_400)),

@@ -29,6 +29,7 @@ fn good(asked: i64) -> Event {
         asked_at: at(asked),
         item,
         created_at: None,
+        webhooks_go: None,
         health,
         consent_expires_at: None,
         institution: None,
