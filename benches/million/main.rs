@@ -81,11 +81,11 @@ fn run(items: usize) -> anyhow::Result<()> {
     drop(daemon);
     report::lists(&lists, memory);
     report::plans(&runtime.block_on(daemon::plans(directory.path()))?);
-    // On a machine that does other things, what answers without the store waits too.
+    // On a machine that does other things, what answers without the store waits too; a small run judges medians alone.
     let machine = lists.iter().find(|(name, _)| name == client::NOTHING).map_or(0.0, |(_, times)| times.p99());
     for (name, latencies) in &lists {
         let (p50, p99) = (latencies.p50(), latencies.p99());
-        let slow = p50 > LIST_MS_MAX || p99 > LIST_MS_MAX + machine;
+        let slow = p50 > LIST_MS_MAX || items > QUICK && p99 > LIST_MS_MAX + machine;
         ensure!(
             !slow,
             "{name}: {p50:.1} ms at the median, {p99:.1} at the 99th percentile; at most {LIST_MS_MAX} are allowed"

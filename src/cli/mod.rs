@@ -6,11 +6,15 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 bad usage or configuration. Here the environment is read, and nowhere else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{self, Config, Fault, Faults, Place};
+use crate::engine::paper;
+use crate::mail::words::TemplateFault;
 
 pub mod check;
 pub mod client;
@@ -19,6 +23,7 @@ pub mod demo;
 pub mod export;
 pub mod import;
 pub mod items;
+pub mod letter;
 pub mod letters;
 mod logging;
 pub mod man;
@@ -28,6 +33,9 @@ pub mod serve;
 pub mod table;
 pub mod trigger;
 pub mod users;
+
+/// Where the configuration is if nobody says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/relinkd/relinkd.toml";
 
 /// Exit code of a bad command line or configuration. The one that clap uses too.
 pub const EXIT_USAGE: u8 = 2;
@@ -40,7 +48,7 @@ const EVERYWHERE: &str = "Everywhere";
 #[command(name = "relinkd", version, about, arg_required_else_help = true)]
 pub struct Cli {
     /// The configuration file.
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE", default_value = "/etc/relinkd/relinkd.toml")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// What to do.
     #[command(subcommand)]
@@ -68,6 +76,8 @@ pub enum Command {
     Users(users::Args),
     /// Releases letters that wait.
     Letters(letters::Args),
+    /// Looks at letters without sending any, or sends one sample to try the way.
+    Letter(letter::Args),
     /// Prints what a shell needs to complete these commands.
     Completions(completions::Args),
     /// Prints the manual page, or writes those of all commands into a folder.
@@ -94,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Items(args) => items::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
         Command::Letters(args) => letters::run(&cli.config, &args),
+        Command::Letter(args) => letter::run(&cli.config, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Trigger(args) => trigger::run(&cli.config, &args),
@@ -123,6 +134,24 @@ impl Signals {
 /// The runtime of the commands that need one.
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the system gives threads and timers")
+}
+
+/// The configuration, with the operator's templates tried out.
+fn load(path: &Path) -> Result<Config, Faults> {
+    let config = config::load(path, environment())?;
+    match paper::templates(&config) {
+        Ok(_) => Ok(config),
+        Err(faults) => Err(Faults::new(faults.into_iter().map(fault_of).collect())),
+    }
+}
+
+fn fault_of(TemplateFault { file, line, problem }: TemplateFault) -> Fault {
+    let place = match line {
+        Some(line) => Place::Spot { file, line, column: 1 },
+        None => Place::File { file },
+    };
+    let remedy = "Put the template right, or take the file away: the built-in one then serves.".to_owned();
+    Fault { place, key: Some("mail.templates_dir".to_owned()), value: None, problem, remedy, nearest: None }
 }
 
 /// The environment, for [`crate::config::load`]. What is not Unicode is made so: a variable of ours then is a fault

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::{EXIT_USAGE, Signals};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::engine::clock::Clock;
 
@@ -15,7 +15,7 @@ pub struct Args {}
 /// Runs the daemon. Ends 0 when told to stop, 1 when it cannot start, 2 when the configuration is not valid.
 #[must_use]
 pub fn run(path: &Path, _args: &Args) -> ExitCode {
-    let config = match config::load(path, super::environment()) {
+    let config = match super::load(path) {
         Ok(config) => config,
         Err(faults) => {
             eprintln!("{faults}");

@@ -82,7 +82,9 @@ impl fmt::Display for Fault {
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    pub(super) fn new(mut faults: Vec<Fault>) -> Self {
+    /// At least one fault.
+    #[must_use]
+    pub fn new(mut faults: Vec<Fault>) -> Self {
         faults.sort_by(|a, b| a.place.cmp(&b.place));
         Self(faults)
     }

@@ -1,14 +1,21 @@
 //! `[mail]`: who writes, and which mail server takes the letters.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
 
 use secrecy::SecretString;
 use url::Host;
 
 use super::address::{is_loopback, line};
+use super::app::language;
 use super::plaid::Environment;
 use super::section::{Section, Wrong};
+use crate::domain::colour::{Colour, SHAPE_CONTRAST, TEXT_CONTRAST};
 use crate::domain::contact::EmailAddress;
+use crate::domain::language::Language;
+use crate::domain::logo::{LOGO_BYTES_MAX, Logo};
 
 /// The longest display name of a sender, in characters.
 const NAME_CHARS_MAX: usize = 100;
@@ -31,6 +38,14 @@ pub struct Mail {
     pub only_to: Vec<AddressPattern>,
     /// A line for the foot of a letter.
     pub postal_address: Option<String>,
+    /// The languages that are spoken to users; never empty.
+    pub languages: Vec<Language>,
+    /// The colour of a letter's button, if it was chosen.
+    pub colour: Option<Colour>,
+    /// The picture above a letter.
+    pub logo: Option<Logo>,
+    /// The folder with the operator's own templates.
+    pub templates_dir: Option<PathBuf>,
 }
 
 impl Smtp {
@@ -142,13 +157,23 @@ impl AddressPattern {
     }
 }
 
-pub(super) fn read(section: &mut Section<'_, '_>, environment: Option<Environment>) -> Option<Mail> {
+pub(super) fn read(
+    section: &mut Section<'_, '_>,
+    environment: Option<Environment>,
+    fallback: Option<Language>,
+) -> Option<Mail> {
     let from = section.required("from", Mailbox::parse);
     let reply_to = section.optional("reply_to", Mailbox::parse);
     let smtp = section.required("smtp_url", Smtp::parse);
     let login = read_login(section);
     let only_to = section.list("only_to", AddressPattern::parse);
     let postal_address = section.optional("postal_address", line(POSTAL_ADDRESS_CHARS_MAX));
+    let languages = read_languages(section, fallback);
+    let colour = section.optional("colour", colour);
+    let path = section.optional("logo_file", |path| Ok::<_, Wrong>(path.to_owned()));
+    let logo = path.and_then(|path| read_logo(section, &path));
+    let templates_dir = section.optional("templates_dir", |path| Ok::<_, Wrong>(path.to_owned()));
+    let templates_dir = templates_dir.and_then(|path| read_folder(section, &path));
     let is_open = smtp.as_ref().is_some_and(|smtp| smtp.security == Security::Plain && !smtp.is_loopback);
     if is_open && login.is_some() {
         let problem = "sends the password over the network in clear";
@@ -159,7 +184,70 @@ pub(super) fn read(section: &mut Section<'_, '_>, environment: Option<Environmen
         }
     }
     let only_to = only_to.unwrap_or_default();
-    Some(Mail { from: from?, reply_to, smtp: smtp?, login, only_to, postal_address })
+    Some(Mail {
+        from: from?,
+        reply_to,
+        smtp: smtp?,
+        login,
+        only_to,
+        postal_address,
+        languages,
+        colour,
+        logo,
+        templates_dir,
+    })
+}
+
+/// The languages that are spoken. The one to fall back to has to be among them.
+fn read_languages(section: &mut Section<'_, '_>, fallback: Option<Language>) -> Vec<Language> {
+    let languages = section.list("languages", language).unwrap_or_else(|| Language::BY_DEFAULT.to_vec());
+    if let Some(fallback) = fallback.filter(|fallback| !languages.contains(fallback)) {
+        let tags = languages.iter().chain([&fallback]).map(|language| format!("\"{}\"", language.tag()));
+        let remedy = format!("Write: languages = [{}], or choose another locale.", tags.collect::<Vec<_>>().join(", "));
+        let problem = format!("has no \"{}\", which is the locale in [app]", fallback.tag());
+        section.fault("languages", Wrong::with_remedy(problem, remedy));
+    }
+    languages
+}
+
+/// A colour on which white or dark text can be read, and which can be told from the white of the letter.
+fn colour(text: &str) -> Result<Colour, Wrong> {
+    let colour = Colour::parse(text).ok_or("is no colour such as \"#1f4fbf\"")?;
+    let stands_out = |colour: &Colour| colour.contrast(Colour::WHITE) >= SHAPE_CONTRAST;
+    let darker = colour.shade(Colour::BLACK, |shade| stands_out(&shade) && shade.ink().is_some());
+    if !stands_out(&colour) {
+        let contrast = colour.contrast(Colour::WHITE);
+        let problem =
+            format!("is too pale for a button on white: its contrast is {contrast:.1}, and {SHAPE_CONTRAST} is needed");
+        return Err(Wrong::with_value(problem, darker));
+    }
+    if colour.ink().is_none() {
+        let (white, dark) = (colour.contrast(Colour::WHITE), colour.contrast(Colour::DARK));
+        let problem = format!(
+            "is a button on which no text can be read well: the contrast of white text is {white:.1}, of dark text \
+             {dark:.1}, and {TEXT_CONTRAST} is needed"
+        );
+        return Err(Wrong::with_value(problem, darker));
+    }
+    Ok(colour)
+}
+
+fn read_folder(section: &mut Section<'_, '_>, path: &str) -> Option<PathBuf> {
+    let folder = section.beside_file(path);
+    if !folder.is_dir() {
+        section.fault("templates_dir", "is no folder");
+        return None;
+    }
+    Some(folder)
+}
+
+fn read_logo(section: &mut Section<'_, '_>, path: &str) -> Option<Logo> {
+    let mut bytes = Vec::new();
+    let limit = LOGO_BYTES_MAX as u64 + 1;
+    let read = File::open(section.beside_file(path)).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    let logo = read.map_err(|error| format!("cannot be read: {error}"));
+    let logo = logo.and_then(|_| Logo::parse(bytes).map_err(|error| error.to_string()));
+    logo.map_err(|problem| section.fault("logo_file", problem)).ok()
 }
 
 fn read_login(section: &mut Section<'_, '_>) -> Option<Login> {
@@ -288,6 +376,10 @@ mod tests {
             login: None,
             only_to: only_to.iter().filter_map(|text| AddressPattern::parse(text).ok()).collect(),
             postal_address: None,
+            languages: Vec::new(),
+            colour: None,
+            logo: None,
+            templates_dir: None,
         };
         let address = EmailAddress::parse("user-1@example.com").expect("an address");
         assert!(config(&[]).may_send_to(&address));

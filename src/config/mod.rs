@@ -32,7 +32,7 @@ mod written;
 mod tests;
 
 pub use api::{ApiKey, Scope};
-pub use app::{App, LANGUAGES};
+pub use app::App;
 pub use fault::{Fault, Faults, Place};
 pub use log::{Log, LogFormat};
 pub use mail::{AddressPattern, Login, Mail, Mailbox, Security, Smtp};
@@ -41,6 +41,8 @@ pub use schedule::Schedule;
 pub use server::{IpRange, Server};
 pub use store::{DataKey, Store};
 
+use crate::domain::contact::Locale;
+use crate::domain::language::Language;
 use crate::domain::policy::Policy;
 use written::Written;
 
@@ -76,6 +78,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// The language in which a user is spoken to, in letters, on the page and in Link.
+    #[must_use]
+    pub fn language(&self, locale: Option<&Locale>) -> Language {
+        locale.and_then(|locale| Language::nearest(locale, &self.mail.languages)).unwrap_or(self.app.language)
+    }
+
     /// Where the commands on this machine talk to the daemon.
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
@@ -142,7 +150,8 @@ pub fn from_text(
     let server = server::read(&mut written.section("server"));
     let (environment, plaid) = plaid::read(&mut written.section("plaid"));
     let store = store::read(&mut written.section("store"));
-    let mail = mail::read(&mut written.section("mail"), environment);
+    let language = app.as_ref().map(|app| app.language);
+    let mail = mail::read(&mut written.section("mail"), environment, language);
     let api_keys = api::read(&mut written);
     let reminders = reminders::read(&mut written.section("reminders"));
     let schedule = schedule::read(&mut written.section("schedule"));

@@ -63,7 +63,7 @@ fn minimal_with(section: &str, line: &str) -> String {
 #[test]
 fn the_minimal_file_gives_all_defaults() {
     let config = check(MINIMAL).expect("valid");
-    assert_eq!(config.app.locale.as_str(), "en");
+    assert_eq!(config.app.language.tag(), "en");
     assert_eq!(config.app.time_zone.as_str(), "UTC");
     assert_eq!(config.server.public_listen, SocketAddr::from(([0, 0, 0, 0], 8080)));
     assert_eq!(config.server.private_listen, SocketAddr::from(([127, 0, 0, 1], 8081)));
@@ -142,10 +142,10 @@ fn misspelt_names_name_the_nearest() {
         .replace("client_id", "client-id")
         .replace("support_email", "suport_email")
         .replace("public_url", "trusted_proxy = []\nsmtp_url = \"\"\nnonsense = 1\npublic_url");
-    let misspelt = format!("time_zone = \"UTC\"\ncolour = 1\n{misspelt}\n[relay_]\n[database]\n");
+    let misspelt = format!("time_zone = \"UTC\"\nflavour = 1\n{misspelt}\n[relay_]\n[database]\n");
     insta::assert_snapshot!(faults(&misspelt), @r#"
 relinkd.toml:1:1: time_zone: stands above any section. Write it below [app].
-relinkd.toml:2:1: colour: is no section and stands in none. Known sections: [app], [server], [plaid], [store], [mail], [api], [reminders], [schedule], [log].
+relinkd.toml:2:1: flavour: is no section and stands in none. Known sections: [app], [server], [plaid], [store], [mail], [api], [reminders], [schedule], [log].
 relinkd.toml:6:1: app.suport_email: is no key of [app]; did you mean support_email? Write: support_email = "support@example.com".
 relinkd.toml:9:1: server.trusted_proxy: is no key of [server]; did you mean trusted_proxies? Write: trusted_proxies = ["127.0.0.1", "10.0.0.0/8"].
 relinkd.toml:10:1: server.smtp_url: is a key of [mail]. Write it below [mail].
@@ -245,7 +245,7 @@ fn the_environment_overrides_what_is_no_secret_and_no_list() {
         @r#"
 RELINKD_: names no key of the configuration. Write: RELINKD_SECTION__KEY, with two underscores and in capitals.
 RELINKD_API__KEYS: names no key of the configuration. Write: RELINKD_SECTION__KEY, with two underscores and in capitals.
-RELINKD_APP__LOCALE: app.locale = "xx": is a language without letters; there are letters in "en". Write: locale = "en".
+RELINKD_APP__LOCALE: app.locale = "xx": is a language without letters; there are letters in "en", "es", "fr", "da", "nl", "et", "de", "hi", "it", "lv", "lt", "no", "pl", "pt", "ro", "sv", "vi". Write: locale = "en".
 RELINKD_MAIL_SMTP_URL: names no key of the configuration; did you mean RELINKD_MAIL__SMTP_URL? Write: RELINKD_MAIL__SMTP_URL.
 RELINKD_MAIL__SMTP_ULR: names no key of the configuration; did you mean RELINKD_MAIL__SMTP_URL? Write: RELINKD_MAIL__SMTP_URL.
 RELINKD_PLAID__CLIENT_ID: plaid.client_id: holds a space, a line break or another character that no credential of Plaid's has. Write: client_id = "…", as Plaid's dashboard shows it.
@@ -287,7 +287,7 @@ fn what_is_no_toml_is_told_with_line_and_column_and_nothing_of_the_text() {
         .replace("smtp_url = ", "smtp_url ");
     insta::assert_snapshot!(faults(&text), @r#"
 relinkd.toml:3:1: is no TOML here: duplicate key. Keep one of the two.
-relinkd.toml:4:10: app.locale: is a language without letters; there are letters in "en". Write: locale = "en".
+relinkd.toml:4:10: app.locale: is a language without letters; there are letters in "en", "es", "fr", "da", "nl", "et", "de", "hi", "it", "lv", "lt", "no", "pl", "pt", "ro", "sv", "vi". Write: locale = "en".
 relinkd.toml:14:10: is no TOML here: string values must be quoted, expected literal string. Write: key = "value", one on each line, below a [section].
 relinkd.toml:23:10: is no TOML here: key with no value, expected `=`. Write: key = "value", one on each line, below a [section].
 "#);

@@ -4,9 +4,12 @@
 //! Everything else in this crate exists to feed these rules and to carry out what they say.
 //!
 //! Read in this order: [`item`] (what can be true of an Item, and the state that follows), [`event`] (what can happen to
-//! it), [`mod@transition`] (the one rule for an Item), [`mod@compose`] and [`mod@fresh_link`] (the rules for a user), then [`ladder`],
-//! [`window`] and [`policy`] for when letters are due, [`step`] and [`effect`] for what follows.
+//! it), [`mod@transition`] (the one rule for an Item), [`mod@compose`] and [`mod@fresh_link`] (the rules for a user), then
+//! [`ladder`], [`window`] and [`policy`] for when letters are due, [`step`] and [`effect`] for what follows. [`contact`],
+//! [`language`], [`colour`], [`logo`] and [`plain`] are values that several layers share: they parse, and then nobody checks
+//! again.
 
+pub mod colour;
 pub mod compose;
 pub mod contact;
 pub mod cron;
@@ -16,6 +19,8 @@ pub mod fresh_link;
 pub mod ids;
 pub mod item;
 pub mod ladder;
+pub mod language;
+pub mod logo;
 pub mod plain;
 pub mod policy;
 pub mod step;

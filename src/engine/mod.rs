@@ -17,13 +17,14 @@ mod gap;
 mod ingest;
 pub mod keys;
 mod observe;
+pub mod paper;
 mod post;
 mod release;
 pub mod repair;
 pub mod schedule;
 pub mod status;
-mod sweep;
-mod traffic;
+pub mod sweep;
+pub mod traffic;
 pub mod upkeep;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +36,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::mail::letter::Templates;
 use crate::mail::smtp;
+use crate::mail::words::TemplateFault;
 use crate::plaid::client::{Client, Options, OptionsError};
 use crate::store::Store;
 use clock::Clock;
@@ -97,9 +99,9 @@ pub enum BuildError {
     /// The store does not answer.
     #[error("store: {0}")]
     Store(#[from] crate::store::StoreError),
-    /// The letters' words do not load: a fault of this build.
-    #[error("letters: {0}")]
-    Words(#[from] crate::mail::letter::WordsError),
+    /// The operator's templates do not make letters.
+    #[error("[mail] templates_dir:\n{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Templates(Vec<TemplateFault>),
     /// No certificate authorities, so no encrypted mail server can be believed.
     #[error("mail: no certificate authorities are found: install ca-certificates ({0})")]
     Trust(#[from] rustls::Error),
@@ -124,7 +126,7 @@ impl Engine {
         let traffic = Traffic::new(config.plaid.calls_per_minute);
         Ok(Self(Arc::new(Parts {
             banks: banks::Banks::default(),
-            templates: Templates::built_in()?,
+            templates: paper::templates(&config).map_err(BuildError::Templates)?,
             mail_server,
             plaid,
             keys,

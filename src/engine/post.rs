@@ -13,14 +13,16 @@ use super::Engine;
 use super::apply::tell;
 use super::banks::Door;
 use super::dispatch::Observed;
+use super::paper;
 use super::traffic::Caller;
 use crate::config::{Config, Security};
 use crate::domain::compose::{Line, still_wanted};
 use crate::domain::event::{Event, Topic};
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Deadline, ExpiryReason, Item, Kind};
-use crate::mail::language::Language;
-use crate::mail::letter::{Brand, Letter, Message, Passage, Rendered};
+use crate::domain::language::Language;
+use crate::domain::policy::Policy;
+use crate::mail::letter::{Letter, Message, Occasion, Passage, Rendered};
 use crate::mail::message::{Addressing, build};
 use crate::mail::smtp::{self, Deferral, Later, Never, Outcome};
 use crate::store::{ClaimedLetter, LetterOutcome, Profile, Purpose, StoreError};
@@ -163,7 +165,7 @@ impl Engine {
         if wanted.is_empty() {
             return Ok(withheld("nothing of what it says is so any more, or the user wants no letters"));
         }
-        let is_asked_for = wanted.iter().any(|line| line.topic == Topic::FreshLink);
+        let is_asked_for = is_asked_for(&wanted);
         match policy.send_window.opens_at(now, &user.time_zone) {
             _ if is_asked_for => {}
             Some(until) if until > now => {
@@ -191,15 +193,16 @@ impl Engine {
     }
 
     fn render(&self, letter: ClaimedLetter, profile: Profile, items: &HashMap<ItemId, Item>) -> Ready {
-        let locale = profile.locale.as_ref().unwrap_or(&self.config.app.locale);
-        let language = Language::for_locale(locale.as_str());
+        let language = self.config.language(profile.locale.as_ref());
+        let policy = &self.config.reminders;
         let stop_url = self.public(&format!("unsubscribe/{}", self.store.link_token(Purpose::Stop, &letter.link_id)));
         let paper = Letter {
-            brand: self.brand(),
+            brand: paper::brand(&self.config),
+            occasion: if is_asked_for(&letter.lines) { Occasion::FreshLink } else { Occasion::Due },
             recipient_name: profile.name.as_ref().map(|name| name.as_str().to_owned()),
             language,
             time_zone: profile.for_letters(self.config.app.time_zone.zone()).time_zone,
-            passages: letter.lines.iter().filter_map(|line| passage(line, items.get(&line.item)?)).collect(),
+            passages: letter.lines.iter().filter_map(|line| passage(line, items.get(&line.item)?, policy)).collect(),
             repair_url: self.repair_url(&letter.link_id),
             stop_url: stop_url.clone(),
         };
@@ -226,6 +229,7 @@ impl Engine {
             to_address: email.as_str(),
             language: post.language,
             stop_url: &post.stop_url,
+            logo: mail.logo.as_ref(),
         };
         let message = match build(&post.rendered, &addressing) {
             Ok(message) => message,
@@ -324,16 +328,6 @@ impl Engine {
         self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
     }
 
-    fn brand(&self) -> Brand {
-        let app = &self.config.app;
-        Brand {
-            name: app.name.clone(),
-            url: app.url.to_string(),
-            support_email: app.support_email.as_str().to_owned(),
-            postal_address: self.config.mail.postal_address.clone(),
-        }
-    }
-
     /// An address below the public one.
     pub(super) fn public(&self, path: &str) -> String {
         format!("{}/{path}", self.config.server.public_url.as_str().trim_end_matches('/'))
@@ -357,7 +351,7 @@ fn withheld(why: &str) -> Ready {
 }
 
 /// What a letter says about an Item, as it is now.
-fn passage(line: &Line, item: &Item) -> Option<Passage> {
+fn passage(line: &Line, item: &Item, policy: &Policy) -> Option<Passage> {
     let about = match line.topic {
         Topic::WorksAgain => None,
         Topic::Reminder { kind, .. } => Some(kind),
@@ -365,6 +359,7 @@ fn passage(line: &Line, item: &Item) -> Option<Passage> {
     };
     let message = match about {
         None => Message::WorksAgain,
+        Some(Kind::LoginRequired) if is_last(&line.topic, policy) => Message::LoginRequiredLast,
         Some(Kind::LoginRequired) => Message::LoginRequired,
         Some(Kind::NewAccounts) => Message::NewAccounts,
         Some(Kind::Revoked) => Message::AccessWithdrawn,
@@ -382,6 +377,19 @@ fn passage(line: &Line, item: &Item) -> Option<Passage> {
         }
     };
     Some(Passage { bank: item.institution.as_ref().and_then(|bank| bank.name.clone()), message })
+}
+
+/// Whether somebody asked for the letter on the page of an older one.
+fn is_asked_for(lines: &[Line]) -> bool {
+    lines.iter().any(|line| line.topic == Topic::FreshLink)
+}
+
+/// Whether no rung follows. A ladder of one rung is no ladder: its letter is the first one too.
+fn is_last(topic: &Topic, policy: &Policy) -> bool {
+    match topic {
+        Topic::Reminder { rung, .. } => *rung > 0 && rung + 1 >= policy.login_required.len(),
+        Topic::WorksAgain | Topic::FreshLink => false,
+    }
 }
 
 fn log(letter: &ClaimedLetter, outcome: &LetterOutcome) {

@@ -161,14 +161,14 @@ impl Engine {
     async fn mint(&self, item: &Item, codes: Option<Vec<String>>, mode: LinkMode) -> Result<Press, StoreError> {
         let Some(access_token) = self.store.access_token(item.id.clone()).await? else { return Ok(Press::Gone) };
         let profile = self.store.user(item.user.clone()).await?;
-        let locale = profile.and_then(|profile| profile.locale).unwrap_or_else(|| self.config.app.locale.clone());
+        let language = self.config.language(profile.as_ref().and_then(|profile| profile.locale.as_ref()));
         let plaid = &self.config.plaid;
         let configured = || plaid.country_codes.iter().map(|code| code.as_str().to_owned()).collect();
         let back = self.public("repair-return");
         let request = LinkTokenRequest {
             client_name: self.config.app.name.clone(),
             // The same language in letter, page and Link.
-            language: crate::mail::language::Language::for_locale(locale.as_str()).tag().to_owned(),
+            language: language.tag().to_owned(),
             country_codes: codes.filter(|codes| !codes.is_empty()).unwrap_or_else(configured),
             client_user_id: item.user.clone(),
             access_token,

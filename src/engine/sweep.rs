@@ -74,9 +74,10 @@ impl Engine {
         if let Err(room_at) = self.room_for_routine() {
             return Ok(Some(room_at));
         }
-        let before = |every: SignedDuration| now.checked_sub(every).unwrap_or(Timestamp::MIN).max(began);
-        let floors =
-            Floors { suspects: before(schedule.observe_broken_every), others: before(schedule.observe_healthy_every) };
+        let floors = Floors {
+            suspects: floor(schedule.observe_broken_every, began, now),
+            others: floor(schedule.observe_healthy_every, began, now),
+        };
         match self.store.plan_sweep(floors, now, WAITING_MAX).await? {
             0 => Ok(Some(self.after(FULL_ENOUGH))),
             put => {
@@ -85,4 +86,12 @@ impl Engine {
             }
         }
     }
+}
+
+/// Before when an Item must have been checked last to be due. Times are whole milliseconds: who was checked exactly so long
+/// ago is due, and who was checked at the moment at which the sweep began is not.
+#[must_use]
+pub fn floor(every: SignedDuration, began: Timestamp, now: Timestamp) -> Timestamp {
+    let long_ago = now.checked_sub(every - SignedDuration::from_millis(1)).unwrap_or(Timestamp::MIN);
+    long_ago.max(began)
 }

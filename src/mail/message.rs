@@ -9,12 +9,15 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use lettre::Address;
 use lettre::address::Envelope;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{
+    ContentDisposition, ContentId, ContentTransferEncoding, ContentType, HeaderName, HeaderValue,
+};
 use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
 
-use super::language::Language;
 use super::letter::{NAME_CHARS_MAX, Rendered};
 use crate::domain::ids::LetterId;
+use crate::domain::language::Language;
+use crate::domain::logo::Logo;
 use crate::domain::plain;
 
 /// Longest address in the `List-Unsubscribe` header, in bytes: a line of a header ends at 998 (RFC 5322 section 2.1.1), and
@@ -22,6 +25,9 @@ use crate::domain::plain;
 pub const STOP_URL_BYTES_MAX: usize = 900;
 /// Most earlier letters named in `References`: enough for a mail program to find the thread.
 pub const REFERENCES_MAX: usize = 10;
+
+/// By what the HTML part names the logo that travels with it (RFC 2392).
+pub const LOGO_ID: &str = "logo@letter";
 
 /// What stands around a letter.
 #[derive(Clone, Debug)]
@@ -46,6 +52,8 @@ pub struct Addressing<'a> {
     pub language: Language,
     /// Where these letters can be stopped with one POST (RFC 8058).
     pub stop_url: &'a str,
+    /// The picture that the HTML part shows.
+    pub logo: Option<&'a Logo>,
 }
 
 /// Why a letter cannot be addressed. Says which part is wrong, never what stands in it.
@@ -118,9 +126,25 @@ pub fn build(rendered: &Rendered, to: &Addressing<'_>) -> Result<Message, Messag
     let parts = MultiPart::alternative()
         // "=_" never stands in quoted-printable text, so no body can hold the boundary.
         .boundary(format!("=_{}", to.letter))
-        .singlepart(part(ContentType::TEXT_PLAIN, &rendered.text))
-        .singlepart(part(ContentType::TEXT_HTML, &rendered.html));
+        .singlepart(part(ContentType::TEXT_PLAIN, &rendered.text));
+    let html = part(ContentType::TEXT_HTML, &rendered.html);
+    let parts = match to.logo {
+        None => parts.singlepart(html),
+        Some(logo) => parts.multipart(with_logo(html, logo, to.letter)),
+    };
     builder.multipart(parts).map_err(|_| MessageError::Headers)
+}
+
+/// The HTML part and its picture as one (RFC 2387): mail programs show it within the letter, not below as an attachment.
+fn with_logo(html: SinglePart, logo: &Logo, letter: LetterId) -> MultiPart {
+    let content_type = ContentType::parse(logo.media_type()).expect("a media type of ours");
+    let picture = Body::new_with_encoding(logo.bytes().to_vec(), ContentTransferEncoding::Base64);
+    let picture = SinglePart::builder()
+        .header(content_type)
+        .header(ContentDisposition::inline_with_name(logo.file_name()))
+        .header(ContentId::from(format!("<{LOGO_ID}>")))
+        .body(picture.expect("every file can be written in base64"));
+    MultiPart::related().boundary(format!("=_logo_{letter}")).singlepart(html).singlepart(picture)
 }
 
 /// A mailbox. The name is one clean line: lettre panics at a line break.
@@ -187,6 +211,7 @@ mod tests {
             to_address: "user-1@example.com",
             language: Language::English,
             stop_url: "https://links.acorn.example/unsubscribe/abc.def",
+            logo: None,
         }
     }
 

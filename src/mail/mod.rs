@@ -3,15 +3,18 @@
 //! It does not decide who gets a letter or when ([`domain`](crate::domain) does), keeps nothing, and starts nothing by
 //! itself. Called by `engine`, by `web` for previews, and by the command line.
 //!
-//! The way of a letter: [`letter::Letter`] is rendered in a [`language::Language`] to a subject, a text and an HTML part;
+//! The way of a letter: [`letter::Letter`] is rendered in a [`Language`](crate::domain::language::Language) to a subject, a text and an HTML part;
 //! [`message::Addressing`] makes a MIME message of it; [`smtp::send`] hands that over, and says in an
 
-pub mod language;
+pub mod grammar;
 pub mod letter;
+pub mod lint;
 pub mod message;
+mod overrides;
 pub mod reply;
+pub mod sample;
 pub mod server;
 pub mod smtp;
 pub mod stage;
 mod wire;
-mod words;
+pub mod words;

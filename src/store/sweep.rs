@@ -42,11 +42,14 @@ pub(crate) fn due(
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<ItemId>, StoreError> {
-    let turns = ["checked_at < :floor order by checked_at", "checked_at > :now order by checked_at desc"];
+    let turns = [
+        "checked_at < :floor and checked_at <= :now order by checked_at",
+        "checked_at >= :floor and checked_at > :now order by checked_at desc",
+    ];
     let mut found = Vec::new();
     for turn in turns {
         let sql = format!(
-            "select item_id from items where removed_at is null and suspect = :suspect and :floor < :now and {turn} limit :limit"
+            "select item_id from items where removed_at is null and suspect = :suspect and {turn} limit :limit"
         );
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(named_params! {

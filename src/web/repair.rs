@@ -303,11 +303,10 @@ pub(super) fn with_view(engine: &Engine, profile: Option<&Profile>, make: impl F
     let app = &engine.config.app;
     let brand =
         Brand { name: app.name.clone(), url: app.url.clone(), support_email: app.support_email.as_str().to_owned() };
-    let locale = profile.and_then(|profile| profile.locale.as_ref()).unwrap_or(&app.locale);
     let zone = profile.and_then(|profile| profile.time_zone.as_ref()).unwrap_or(&app.time_zone);
     make(&View {
         brand: &brand,
-        language: locale.as_str(),
+        language: engine.config.language(profile.and_then(|profile| profile.locale.as_ref())),
         time_zone: zone.zone(),
         nonce: Nonce::new(engine.clock.random()),
     })

@@ -115,9 +115,7 @@ export class Eyes {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
       const where = `${name}, ${way}`;
       if (axe) await this.accessible(page, where);
-      for (const frame of page.frames()) {
-        for (const wide of await frame.evaluate(tooWide)) this.fault(`${where}: too wide: ${wide}`);
-      }
+      await this.fits(page, where);
       if (this.shots) {
         const file = path.join(this.shots, `${name.replaceAll(/\W+/g, '-')}-${way}.png`);
         // The whole page, but for what covers it.
@@ -127,6 +125,13 @@ export class Eyes {
     }
     await page.setViewportSize(DESK);
     await page.emulateMedia({ colorScheme: 'light' });
+  }
+
+  /// Nothing is wider than the window.
+  async fits(page, where) {
+    for (const frame of page.frames()) {
+      for (const wide of await frame.evaluate(tooWide)) this.fault(`${where}: too wide: ${wide}`);
+    }
   }
 
   async accessible(page, where) {

@@ -9,8 +9,9 @@ import { demo } from './demo.mjs';
 import { embedded } from './embedded.mjs';
 import { hosted } from './hosted.mjs';
 import { letters } from './letters.mjs';
+import { paper } from './paper.mjs';
 
-const stories = { demo, embedded, hosted, letters };
+const stories = { demo, embedded, hosted, letters, paper };
 const given = JSON.parse(await text(process.stdin));
 const eyes = await Eyes.open(given.tools, given.shots);
 try {

@@ -34,12 +34,12 @@ const WALK_TIME_MAX: Duration = Duration::from_secs(600);
 const CHROMIUM: &str = "/usr/bin/chromium";
 
 #[expect(clippy::disallowed_methods, reason = "tests are told by the environment where their tools are")]
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Where the tools are, if they all are there.
-fn tools() -> Option<PathBuf> {
+pub fn tools() -> Option<PathBuf> {
     let folder = variable("TEST_BROWSER_TOOLS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/browser-tools"), PathBuf::from);
     let runs = |program: &str| {
@@ -303,13 +303,13 @@ send_window = "* * * * * *"
 }
 
 /// What a walk saw.
-struct Walked {
-    steps: Vec<String>,
-    looks: u64,
+pub struct Walked {
+    pub steps: Vec<String>,
+    pub looks: u64,
 }
 
 /// Runs a walk, and fails with all of its faults.
-async fn walk(tools: &Path, story: &str, mut given: Value) -> Walked {
+pub async fn walk(tools: &Path, story: &str, mut given: Value) -> Walked {
     given["story"] = json!(story);
     given["tools"] = json!(tools);
     given["shots"] = json!(variable("TEST_BROWSER_SHOTS"));

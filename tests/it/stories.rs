@@ -10,6 +10,7 @@ mod ladders;
 mod links;
 mod lost_key;
 mod outside;
+mod plaid_faults;
 mod silence;
 mod sweep;
 

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use self::dns::Resolver;
 use self::finding::Finding;
-use super::{EXIT_USAGE, environment};
-use crate::config::{self, Config, Faults};
+use super::EXIT_USAGE;
+use crate::config::{Config, Faults};
 
 mod daemon;
 mod dns;
@@ -50,7 +50,7 @@ fn dns_server(text: &str) -> Result<SocketAddr, &'static str> {
 /// something else does not work.
 #[must_use]
 pub fn run(config: &Path, args: &Args) -> ExitCode {
-    let result = config::load(config, environment());
+    let result = super::load(config);
     let mut said = say(config, args, &result);
     if let (true, Ok(valid)) = (args.online, &result) {
         let findings = super::runtime().block_on(look(valid, args));
@@ -137,6 +137,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::config;
 
     const VALID: &str = include_str!("../../config/tests/minimal.toml");
 

@@ -3,20 +3,41 @@
 //! Escaping is not done here (templates escape by themselves); this removes what escaping leaves: characters that are not
 //! seen, that turn the writing direction of the sentence around, or that make a name fill the page.
 
-use super::words::Words;
+use super::words::{Words, fill};
 use crate::domain::plain;
+use crate::mail::grammar::Grammar;
 
 /// The longest name that is shown, in characters. Plaid's longest are about 60; the rest of the page must stay in sight.
 const NAME_CHARS_MAX: usize = 60;
 
-/// The name as it is shown, or the words for a bank without one.
-pub(super) fn shown(name: Option<&str>, words: &Words) -> String {
-    name.and_then(clean).unwrap_or_else(|| words.your_bank.clone())
+/// A bank in the forms that a language has for it, with its name or without.
+pub(super) struct BankName {
+    forms: Vec<(&'static str, String)>,
 }
 
-/// The same, standing alone instead of within a sentence.
-pub(super) fn alone(name: Option<&str>, words: &Words) -> String {
-    name.and_then(clean).unwrap_or_else(|| words.your_bank_alone.clone())
+impl BankName {
+    /// The name as it is shown, or the words for a bank without one.
+    pub(super) fn new(name: Option<&str>, words: &Words) -> Self {
+        let name = name.and_then(clean);
+        Self { forms: Grammar::of(words.language).bank(name.as_deref()).collect() }
+    }
+
+    /// As it stands within a sentence that needs no form of its own.
+    pub(super) fn within(&self) -> &str {
+        self.forms.iter().find(|(form, _)| *form == "bank").map_or("", |(_, bank)| bank)
+    }
+
+    /// The same, standing alone instead of within a sentence.
+    pub(super) fn alone(&self) -> String {
+        let mut chars = self.within().chars();
+        chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    }
+
+    /// Fills a text's places with the bank and with these values.
+    pub(super) fn fill(&self, text: &str, values: &[(&str, &str)]) -> String {
+        let bank = self.forms.iter().map(|(form, bank)| (*form, bank.as_str()));
+        fill(text, &bank.chain(values.iter().copied()).collect::<Vec<_>>())
+    }
 }
 
 fn clean(name: &str) -> Option<String> {

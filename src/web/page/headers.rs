@@ -67,7 +67,7 @@ impl Page {
         link: Option<&LinkMode>,
         html: String,
     ) -> Self {
-        Self { status, language: words.tag, policy: policy(&view.nonce, link), html }
+        Self { status, language: words.language.tag(), policy: policy(&view.nonce, link), html }
     }
 
     /// What it says.

@@ -26,8 +26,9 @@ use serde::Serialize;
 use serde_json::json;
 use url::Url;
 
-use crate::domain::{ids::ItemId, item::ExpiryReason};
+use crate::domain::{ids::ItemId, item::ExpiryReason, language::Language};
 
+use bank_name::BankName;
 pub use headers::{Nonce, Page};
 use words::{Words, fill};
 
@@ -46,8 +47,8 @@ pub struct Brand {
 pub struct View<'a> {
     /// Who speaks.
     pub brand: &'a Brand,
-    /// The user's language as a BCP 47 tag. What is not known falls back: `pt-BR`, `pt`, `en`.
-    pub language: &'a str,
+    /// The user's language.
+    pub language: Language,
     /// The user's time zone, for days such as the end of a consent.
     pub time_zone: &'a TimeZone,
     /// Fresh for every answer.
@@ -275,8 +276,9 @@ fn broken(view: &View<'_>, words: &'static Words, banks: &[Bank], path: &str, mo
     }
     let shown: Vec<BankText> = banks.iter().map(|bank| BankText::of(bank, view, words)).collect();
     let one = if let [one] = shown.as_slice() { Some(one) } else { None };
-    let bank = one.map_or(&words.your_bank, |one| &one.name);
-    let say = |text: &str| fill(text, &[("brand", &view.brand.name), ("bank", bank)]);
+    let only = if let [only] = banks { only.name.as_deref() } else { None };
+    let bank = BankName::new(only, words);
+    let say = |text: &str| bank.fill(text, &[("brand", &view.brand.name)]);
     let own = context! {
         title => one.map_or_else(|| say(&words.repair.many_heading), |one| one.heading.clone()),
         lead => one.is_none().then(|| say(&words.repair.many_lead)),
@@ -314,8 +316,8 @@ struct BankText {
 impl BankText {
     fn of(bank: &Bank, view: &View<'_>, words: &'static Words) -> Self {
         let text = &words.repair;
-        let name = bank_name::shown(bank.name.as_deref(), words);
-        let title = bank_name::alone(bank.name.as_deref(), words);
+        let name = BankName::new(bank.name.as_deref(), words);
+        let title = name.alone();
         let (heading, reason, button) = match bank.what {
             What::LoginRequired => (&*text.login_heading, &text.login_reason, Some(&text.reconnect_button)),
             What::Ends { on, why } => (&*text.ends_heading, ends_reason(words, on, why), Some(&text.renew_button)),
@@ -333,16 +335,14 @@ impl BankText {
             | What::Impaired
             | What::Works => String::new(),
         };
-        let say = |text: &str| {
-            fill(text, &[("brand", &view.brand.name), ("bank", &name), ("date", &date), ("title", &title)])
-        };
+        let say = |text: &str| name.fill(text, &[("brand", &view.brand.name), ("date", &date), ("title", &title)]);
         Self {
             item: bank.item.as_str().to_owned(),
             heading: say(heading),
             reason: say(reason),
             button: button.map(|button| say(button)),
             works: bank.what == What::Works,
-            name,
+            name: name.within().to_owned(),
             title,
         }
     }
@@ -361,7 +361,7 @@ fn ends_reason(words: &'static Words, on: Option<Timestamp>, why: ExpiryReason) 
 }
 
 fn works(view: &View<'_>, words: &'static Words, banks: &[Option<String>]) -> Page {
-    let names: Vec<String> = banks.iter().map(|name| bank_name::alone(name.as_deref(), words)).collect();
+    let names: Vec<String> = banks.iter().map(|name| BankName::new(name.as_deref(), words).alone()).collect();
     let text = &words.works;
     match names.as_slice() {
         [] | [_] => {
@@ -431,8 +431,8 @@ impl<'a> Notice<'a> {
     }
 
     fn render(self, view: &View<'_>, words: &'static Words, status: StatusCode, bank: Option<&str>) -> Page {
-        let bank = bank_name::shown(bank, words);
-        let say = |text: &str| fill(text, &[("brand", &view.brand.name), ("bank", &bank)]);
+        let bank = BankName::new(bank, words);
+        let say = |text: &str| bank.fill(text, &[("brand", &view.brand.name)]);
         let link = if self.to_app { Some((view.brand.url.to_string(), &*words.frame.open_app)) } else { self.link };
         let own = context! {
             title => say(self.heading),

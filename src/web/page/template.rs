@@ -47,7 +47,7 @@ pub(super) fn render(template: &str, own: &Value, view: &View<'_>, words: &Words
     let brand = view.brand;
     let say = |text: &str| fill(text, &[("brand", &brand.name)]);
     let frame = context! {
-        language => words.tag,
+        language => words.language.tag(),
         nonce => view.nonce.as_str(),
         css => STYLE.as_str(),
         brand => context! {

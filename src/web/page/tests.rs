@@ -1,5 +1,7 @@
 //! The pages, seen from outside: what they say, what they never let through, and that nothing is fetched before the press.
 
+mod languages;
+
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 
@@ -20,7 +22,11 @@ fn brand() -> Brand {
 }
 
 fn seen<T>(show: impl FnOnce(&View<'_>) -> T) -> T {
-    show(&View { brand: &brand(), language: "en", time_zone: &TimeZone::UTC, nonce: Nonce::new(NONCE) })
+    seen_in(Language::English, show)
+}
+
+fn seen_in<T>(language: Language, show: impl FnOnce(&View<'_>) -> T) -> T {
+    show(&View { brand: &brand(), language, time_zone: &TimeZone::UTC, nonce: Nonce::new(NONCE) })
 }
 
 fn embedded() -> LinkMode {
@@ -58,6 +64,10 @@ fn all_needs() -> Vec<What> {
 
 /// Every kind of page, with a name for each.
 fn every_page(name: Option<&str>) -> Vec<(String, Page)> {
+    every_page_in(Language::English, name)
+}
+
+fn every_page_in(language: Language, name: Option<&str>) -> Vec<(String, Page)> {
     let own = || name.map(str::to_owned);
     let path = || "/repair/token-1".to_owned();
     let mut repairs = Vec::new();
@@ -80,15 +90,16 @@ fn every_page(name: Option<&str>) -> Vec<(String, Page)> {
     for what in [Trouble::Plaid, Trouble::Bank { name: own() }, Trouble::Ours { name: own() }, Trouble::Busy] {
         repairs.push((format!("{what:?}"), RepairPage::Trouble { what, path: path() }));
     }
-    let mut pages: Vec<_> = repairs.into_iter().map(|(name, page)| (name, seen(|view| repair(view, &page)))).collect();
+    let mut pages: Vec<_> =
+        repairs.into_iter().map(|(name, page)| (name, seen_in(language, |view| repair(view, &page)))).collect();
     for mode in [embedded(), hosted()] {
-        pages.push((format!("back {mode:?}"), seen(|view| way_back(view, &mode))));
+        pages.push((format!("back {mode:?}"), seen_in(language, |view| way_back(view, &mode))));
     }
     for page in [UnsubscribePage::Ask { path: path() }, UnsubscribePage::Done, UnsubscribePage::Unknown] {
-        pages.push(("unsubscribe".to_owned(), seen(|view| unsubscribe(view, &page))));
+        pages.push(("unsubscribe".to_owned(), seen_in(language, |view| unsubscribe(view, &page))));
     }
-    pages.push(("missing".to_owned(), seen(missing)));
-    pages.push(("fault".to_owned(), seen(fault)));
+    pages.push(("missing".to_owned(), seen_in(language, missing)));
+    pages.push(("fault".to_owned(), seen_in(language, fault)));
     pages
 }
 
@@ -236,7 +247,7 @@ fn a_hostile_name_stays_text() {
 fn a_hostile_brand_does_not_end_the_script_element() {
     let mut brand = brand();
     brand.name = "</script><script>alert(1)//<!--".to_owned();
-    let view = View { brand: &brand, language: "en", time_zone: &TimeZone::UTC, nonce: Nonce::new(NONCE) };
+    let view = View { brand: &brand, language: Language::English, time_zone: &TimeZone::UTC, nonce: Nonce::new(NONCE) };
     let page = way_back(&view, &embedded());
     assert!(!page.html().contains("<script>alert") && !page.html().contains("<!--"));
 }
@@ -279,7 +290,7 @@ fn the_button_works_without_script() {
 #[test]
 fn the_script_and_its_words_agree() {
     let script = template::script();
-    let words = &words::of("en").script;
+    let words = &words::of(Language::English).script;
     for key in words.keys() {
         let used = [format!("'{key}'"), format!("words.{key}")].iter().any(|use_| script.contains(use_));
         assert!(used, "{key} is never said");

@@ -9,30 +9,50 @@ use std::sync::LazyLock;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Deserialize;
 
-/// Every language there is. The first is the one to fall back to.
-const FILES: &[(&str, &str)] = &[("en", include_str!("languages/en.toml"))];
+use crate::domain::language::Language;
+use crate::mail::grammar::Grammar;
 
 static LANGUAGES: LazyLock<Vec<Words>> = LazyLock::new(|| {
-    let parse = |(tag, file): &(&'static str, &str)| {
-        let mut words: Words = toml::from_str(file).expect("every language file is loaded by a test");
-        words.tag = tag;
-        words
-    };
-    FILES.iter().map(parse).collect()
+    let read = |language| read(language, file(language)).expect("every language file is read by a test");
+    Language::ALL.into_iter().map(read).collect()
 });
 
-/// The words of the nearest language: `pt-BR`, then `pt`, then English.
-pub(super) fn of(language: &str) -> &'static Words {
-    let mut wanted = language;
-    loop {
-        if let Some(words) = LANGUAGES.iter().find(|words| words.tag.eq_ignore_ascii_case(wanted)) {
-            return words;
-        }
-        match wanted.rsplit_once(['-', '_']) {
-            Some((shorter, _)) => wanted = shorter,
-            None => return LANGUAGES.first().expect("English is always there"),
-        }
+/// The file of a language.
+fn file(language: Language) -> &'static str {
+    macro_rules! words {
+        ($tag:literal) => {
+            include_str!(concat!("languages/", $tag, ".toml"))
+        };
     }
+    match language {
+        Language::English => words!("en"),
+        Language::Spanish => words!("es"),
+        Language::French => words!("fr"),
+        Language::Danish => words!("da"),
+        Language::Dutch => words!("nl"),
+        Language::Estonian => words!("et"),
+        Language::German => words!("de"),
+        Language::Hindi => words!("hi"),
+        Language::Italian => words!("it"),
+        Language::Latvian => words!("lv"),
+        Language::Lithuanian => words!("lt"),
+        Language::Norwegian => words!("no"),
+        Language::Polish => words!("pl"),
+        Language::Portuguese => words!("pt"),
+        Language::Romanian => words!("ro"),
+        Language::Swedish => words!("sv"),
+        Language::Vietnamese => words!("vi"),
+    }
+}
+
+/// The words of a language from its file.
+fn read(language: Language, file: &str) -> Result<Words, toml::de::Error> {
+    Ok(Words { language, ..toml::from_str(file)? })
+}
+
+/// The words of a language.
+pub(super) fn of(language: Language) -> &'static Words {
+    LANGUAGES.iter().find(|words| words.language == language).expect("there are words of every language")
 }
 
 /// Fills the places in braces, once: what is filled in is not looked at again, whatever it holds.
@@ -71,15 +91,8 @@ macro_rules! texts {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Words {
-    /// The language's BCP 47 tag.
-    #[serde(skip)]
-    pub(super) tag: &'static str,
-    date: String,
-    months: [String; 12],
-    /// For a bank without a name, within a sentence.
-    pub(super) your_bank: String,
-    /// The same, standing alone.
-    pub(super) your_bank_alone: String,
+    #[serde(skip, default = "english")]
+    pub(super) language: Language,
     pub(super) frame: Frame,
     pub(super) repair: Repair,
     pub(super) works: Works,
@@ -111,13 +124,14 @@ texts!(Unsubscribe: ask_heading, ask_text, ask_button, done_heading, done_text, 
 texts!(Missing: heading, text);
 texts!(Fault: heading, text);
 
+fn english() -> Language {
+    Language::English
+}
+
 impl Words {
     /// The day of a moment where the user lives, with the month in words.
     pub(super) fn day(&self, at: Timestamp, time_zone: &TimeZone) -> String {
-        let date = at.to_zoned(time_zone.clone()).date();
-        let month = usize::try_from(date.month()).ok().and_then(|month| self.months.get(month.checked_sub(1)?));
-        let month = month.expect("a month is between 1 and 12");
-        fill(&self.date, &[("day", &date.day().to_string()), ("month", month), ("year", &date.year().to_string())])
+        Grammar::of(self.language).day(at, time_zone)
     }
 }
 
@@ -145,30 +159,72 @@ mod tests {
         found
     }
 
+    /// Bank's forms differ from language to language: they count as one place.
+    fn comparable(file: &str) -> BTreeMap<String, BTreeSet<String>> {
+        let one = |name: &String| if name.starts_with("bank_") { "bank".to_owned() } else { name.clone() };
+        places(file).into_iter().map(|(key, names)| (key, names.iter().map(one).collect())).collect()
+    }
+
     #[test]
-    fn every_language_loads_and_has_the_places_of_english() {
-        for ((tag, file), words) in FILES.iter().zip(LANGUAGES.iter()) {
-            assert_eq!(places(file), places(FILES[0].1), "{tag}");
-            assert_eq!(&words.tag, tag);
+    fn every_language_has_every_text_with_the_places_of_english() {
+        let english = comparable(file(Language::English));
+        let mut wrong = Vec::new();
+        for language in Language::ALL {
+            let (tag, own) = (language.tag(), comparable(file(language)));
+            wrong.extend(
+                english.keys().filter(|key| !own.contains_key(*key)).map(|key| format!("{tag}{key} is missing")),
+            );
+            for (key, names) in &own {
+                match english.get(key) {
+                    None => wrong.push(format!("{tag}{key} is not in English")),
+                    Some(expected) if names != expected => {
+                        wrong.push(format!("{tag}{key} has {names:?}, not {expected:?}"))
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        for language in Language::ALL {
+            read(language, file(language)).unwrap_or_else(|error| panic!("{}: {error}", language.tag()));
+        }
+    }
+
+    #[test]
+    fn no_text_was_left_in_english() {
+        let texts = |language| {
+            let mut texts = BTreeSet::new();
+            let mut open = vec![toml::Value::Table(toml::from_str(file(language)).unwrap())];
+            while let Some(value) = open.pop() {
+                if let Some(text) = value.as_str() {
+                    texts.insert(text.to_owned());
+                } else if let toml::Value::Table(table) = value {
+                    open.extend(table.into_iter().map(|(_, value)| value));
+                }
+            }
+            texts
+        };
+        let english = texts(Language::English);
+        for language in Language::ALL.into_iter().filter(|language| *language != Language::English) {
+            let same: Vec<_> = texts(language).intersection(&english).cloned().collect();
+            assert_eq!(same, [""; 0], "{}", language.tag());
         }
     }
 
     #[test]
     fn only_the_places_that_somebody_fills_are_used() {
-        for (key, names) in places(FILES[0].1) {
-            let allowed: &[&str] = match key.as_str() {
-                ".date" => &["day", "month", "year"],
-                key if key.ends_with("_on") && key.starts_with(".repair") => &["brand", "bank", "date"],
-                _ => &["brand", "bank"],
-            };
-            assert!(names.iter().all(|name| allowed.contains(&name.as_str())), "{key}: {names:?}");
-        }
-    }
-
-    #[test]
-    fn a_language_that_is_not_there_falls_back() {
-        for tag in ["en", "EN", "en-GB", "en_US", "xx", "", "-"] {
-            assert_eq!(of(tag).tag, "en", "{tag}");
+        for language in Language::ALL {
+            let forms: Vec<&str> = Grammar::of(language).bank(None).map(|(form, _)| form).collect();
+            for (key, names) in places(file(language)) {
+                let own: &[&str] = match key.as_str() {
+                    // The script knows one form only.
+                    key if key.starts_with(".script") || key == ".back.finishing" => &["brand", "bank"],
+                    key if key.ends_with("_on") && key.starts_with(".repair") => &["brand", "date"],
+                    _ => &["brand"],
+                };
+                let is_known = |name: &str| own.contains(&name) || (forms.contains(&name) && !own.contains(&"bank"));
+                assert!(names.iter().all(|name| is_known(name)), "{}{key}: {names:?}", language.tag());
+            }
         }
     }
 
@@ -176,12 +232,5 @@ mod tests {
     fn what_is_filled_in_is_not_filled_again() {
         assert_eq!(fill("{bank} and {brand}", &[("bank", "{brand}"), ("brand", "{bank}")]), "{brand} and {bank}");
         assert_eq!(fill("{bank", &[("bank", "x")]), "{bank");
-    }
-
-    #[test]
-    fn a_day_is_that_of_the_users_zone() {
-        let at: Timestamp = "2027-01-31T23:30:00Z".parse().unwrap();
-        assert_eq!(of("en").day(at, &TimeZone::UTC), "31 January 2027");
-        assert_eq!(of("en").day(at, &TimeZone::get("Europe/Berlin").unwrap()), "1 February 2027");
     }
 }

@@ -1,0 +1,44 @@
+//! The pages in every language: whole, small, and with no word that cannot be translated.
+
+use super::*;
+
+#[test]
+fn every_page_is_whole_and_small_in_every_language() {
+    for language in Language::ALL {
+        for name in [None, Some("First Platypus Bank")] {
+            for (kind, page) in every_page_in(language, name) {
+                let (tag, bare) = (language.tag(), bare(&page));
+                assert!(page.html().contains(&format!("<html lang=\"{tag}\">")), "{tag} {kind}");
+                assert!(!bare.contains('{') && !bare.contains("undefined"), "{tag} {kind}: {bare}");
+                // Eleven banks at once, in letters of three bytes.
+                let bytes_max = if kind.starts_with("many") && language == Language::Hindi { 30 } else { 25 } * 1024;
+                assert!(page.html().len() <= bytes_max, "{tag} {kind}: {} bytes", page.html().len());
+                assert_eq!(headers(page)["content-language"], tag, "{kind}");
+            }
+        }
+    }
+}
+
+/// What a template shows by itself: neither markup nor what is filled in.
+fn own_words(template: &str) -> String {
+    let text = [("{%", "%}"), ("{{", "}}"), ("<", ">")]
+        .iter()
+        .fold(template.to_owned(), |text, (open, close)| without(&text, open, close));
+    text.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic)).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_template_has_no_words_of_its_own_and_glues_no_sentences() {
+    for (name, template) in [
+        ("layout", include_str!("../templates/layout.html")),
+        ("notice", include_str!("../templates/notice.html")),
+        ("repair", include_str!("../templates/repair.html")),
+        ("back", include_str!("../templates/back.html")),
+    ] {
+        assert_eq!(own_words(template), "", "{name}");
+        // An address follows a sentence that leads to it; the title names the brand.
+        let glued = template.lines().filter(|line| line.contains("}} {{") || line.contains("}}{{"));
+        assert_eq!(glued.count(), 0, "{name}");
+    }
+    assert_eq!(own_words("<p>{{ a }} and {% if b %}<b>more</b>{% endif %}</p>"), "and more");
+}
