@@ -2,5 +2,7 @@
 
 mod import;
 mod items;
+mod letters;
 mod reach;
 mod users;
+mod webhooks;
