@@ -25,6 +25,7 @@ pub mod explain;
 pub mod export;
 pub mod import;
 pub mod items;
+pub mod keys;
 pub mod letter;
 pub mod letters;
 mod logging;
@@ -76,6 +77,8 @@ pub enum Command {
     Check(check::Args),
     /// Lists Items, shows one, and acts on it.
     Items(items::Args),
+    /// Says which data key still seals what, and makes new keys.
+    Keys(keys::Args),
     /// Lists users, shows one, and notes what they wish.
     Users(users::Args),
     /// Lists letters, shows one, and says which will be written.
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&cli.config, &args),
         Command::Items(args) => items::run(&cli.config, &args),
+        Command::Keys(args) => keys::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
         Command::Letters(args) => letters::run(&cli.config, &args),
         Command::Webhooks(args) => webhooks::run(&cli.config, &args),

@@ -1,5 +1,6 @@
 //! The store's operations on real files.
 
+mod accounts;
 mod breaker;
 mod import;
 mod inbox;
@@ -8,6 +9,7 @@ mod keys;
 mod letters;
 mod opening;
 mod outbox;
+mod purge;
 mod secrets;
 
 use std::path::PathBuf;
