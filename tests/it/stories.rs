@@ -7,6 +7,7 @@ mod banks;
 mod gaps;
 mod import;
 mod ladders;
+mod languages;
 mod links;
 mod lost_key;
 mod outside;
