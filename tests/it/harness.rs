@@ -111,7 +111,7 @@ impl World {
             clock,
             plaid,
             mailbox,
-            http: client.timeout(Duration::from_secs(30)).build().expect("a client"),
+            http: client.timeout(Duration::from_secs(60)).build().expect("a client"),
             folder: tempfile::tempdir().expect("a folder"),
             configuration: String::new(),
             public_url: String::new(),

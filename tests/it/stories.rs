@@ -11,6 +11,7 @@ mod languages;
 mod links;
 mod lost_key;
 mod outside;
+mod plaid_faults;
 mod silence;
 mod sweep;
 
