@@ -20,8 +20,10 @@ pub mod check;
 pub mod client;
 pub mod completions;
 pub mod demo;
+pub mod explain;
 pub mod items;
 pub mod letter;
+pub mod letters;
 mod logging;
 pub mod man;
 pub mod print;
@@ -29,6 +31,8 @@ pub mod serve;
 pub mod table;
 pub mod trigger;
 pub mod users;
+pub mod webhooks;
+pub mod words;
 
 /// Where the configuration is if nobody says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/relinkd/relinkd.toml";
@@ -70,6 +74,12 @@ pub enum Command {
     Items(items::Args),
     /// Lists users, shows one, and notes what they wish.
     Users(users::Args),
+    /// Lists letters, shows one, and says which will be written.
+    Letters(letters::Args),
+    /// Lists webhooks, shows one, and applies it once more.
+    Webhooks(webhooks::Args),
+    /// Says why an Item is as it is, why its user was written to, and what comes next.
+    Explain(explain::Args),
     /// Looks at letters without sending any, or sends one sample to try the way.
     Letter(letter::Args),
     /// Prints what a shell needs to complete these commands.
@@ -97,6 +107,9 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&cli.config, &args),
         Command::Items(args) => items::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
+        Command::Letters(args) => letters::run(&cli.config, &args),
+        Command::Webhooks(args) => webhooks::run(&cli.config, &args),
+        Command::Explain(args) => explain::run(&cli.config, &args),
         Command::Letter(args) => letter::run(&cli.config, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

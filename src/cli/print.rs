@@ -49,6 +49,15 @@ impl Print {
         written(writeln!(self.out, "{line}"))
     }
 
+    /// A text of several lines. What could move the cursor in it is taken out.
+    ///
+    /// # Errors
+    /// As [`Self::line`].
+    pub fn text(&mut self, text: &str) -> Result<(), Failure> {
+        let lines = text.lines().map(|line| line.chars().filter(|c| !c.is_control()).collect::<String>());
+        lines.into_iter().try_for_each(|line| self.line(&line))
+    }
+
     /// What was answered: as it came, or as fields for people.
     ///
     /// # Errors

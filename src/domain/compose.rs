@@ -129,6 +129,46 @@ pub enum Silence {
     WindowNeverOpens,
 }
 
+/// Why one Item has nothing to say to its user now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quiet {
+    /// It is gone.
+    Removed,
+    /// Its token is not proven, or no good.
+    Token,
+    /// Its repair would break a newer one.
+    Superseded,
+    /// The bank or Plaid is down: nobody can repair it.
+    Impaired,
+    /// It was found broken at its import, and waits for the operator.
+    Held,
+    /// No letters about it for a while.
+    Snoozed,
+    /// Nothing is open that its user could do something about.
+    Sound,
+    /// The next rung of the ladder is not due yet.
+    NotDue,
+    /// Every rung of the ladder was written.
+    LadderEnded,
+    /// Very many logins broke at its bank at once: it is the bank's fault.
+    BankFails,
+    /// It had its letters for this month.
+    Capped,
+}
+
+/// Why an Item has nothing to say now; nothing if it has.
+#[must_use]
+pub fn quiet(
+    item: &Item,
+    sent: &[Sent],
+    circumstances: &Circumstances,
+    now: Timestamp,
+    policy: &Policy,
+) -> Option<Quiet> {
+    outlook(item, sent, circumstances, now, policy).quiet
+}
+
 /// What is to be done for a user: one letter, a wait, or nothing.
 ///
 /// `sent` holds the letters of the last 30 days at least.
@@ -255,17 +295,27 @@ pub(super) fn silence(user: &User) -> Option<Silence> {
     }
 }
 
-/// What one Item has to say now, and when it will have something to say next.
-#[derive(Default)]
+/// What one Item has to say now, when it will have something to say next, and why it has not now.
 struct Outlook {
     due: Vec<Line>,
     next: Option<Timestamp>,
+    quiet: Option<Quiet>,
+}
+
+impl Outlook {
+    fn says(line: Line) -> Self {
+        Self { due: vec![line], next: None, quiet: None }
+    }
+
+    fn silent(why: Quiet, next: Option<Timestamp>) -> Self {
+        Self { due: Vec::new(), next, quiet: Some(why) }
+    }
 }
 
 enum Addressable {
     Now,
     From(Timestamp),
-    Never,
+    Never(Quiet),
 }
 
 /// Whether an Item may be spoken of to its user at all: its token is proven, it is there, and its repair would break no
@@ -281,12 +331,27 @@ pub fn is_addressable(item: &Item) -> bool {
 /// Whether letters about an Item may be written now. While the bank is down nobody can repair anything, and Plaid's answer
 /// says nothing about the login: the answer after it decides. What is held waits for its release, not for a time.
 fn addressable(item: &Item, now: Timestamp) -> Addressable {
-    if !is_addressable(item) || item.impaired.is_some() || item.held_since().is_some() {
-        return Addressable::Never;
+    let barred = if !is_addressable(item) {
+        Some(why_not_addressable(item))
+    } else if item.impaired.is_some() {
+        Some(Quiet::Impaired)
+    } else {
+        item.held_since().map(|_| Quiet::Held)
+    };
+    match (barred, item.snoozed_until) {
+        (Some(why), _) => Addressable::Never(why),
+        (None, Some(until)) if until > now => Addressable::From(until),
+        (None, Some(_) | None) => Addressable::Now,
     }
-    match item.snoozed_until {
-        Some(until) if until > now => Addressable::From(until),
-        Some(_) | None => Addressable::Now,
+}
+
+fn why_not_addressable(item: &Item) -> Quiet {
+    if item.removed.is_some() {
+        Quiet::Removed
+    } else if item.superseded_by.is_some() {
+        Quiet::Superseded
+    } else {
+        Quiet::Token
     }
 }
 
@@ -301,32 +366,31 @@ fn urgent(item: &Item, now: Timestamp) -> Option<(Kind, Episode<()>)> {
 }
 
 fn outlook(item: &Item, sent: &[Sent], circumstances: &Circumstances, now: Timestamp, policy: &Policy) -> Outlook {
-    let later = |next| Outlook { due: Vec::new(), next };
     match addressable(item, now) {
-        Addressable::Never => return Outlook::default(),
-        Addressable::From(until) => return later(Some(until)),
+        Addressable::Never(why) => return Outlook::silent(why, None),
+        Addressable::From(until) => return Outlook::silent(Quiet::Snoozed, Some(until)),
         Addressable::Now => {}
     }
+    let line = |episode: &Episode<()>, topic| Line { item: item.id.clone(), episode: episode.number, topic };
     if let Some((episode, at)) = item.word_owed()
         && is_news(item, at, now)
     {
-        if let Some(until) = capped_until(item, sent, now) {
-            return later(Some(until));
-        }
-        let word = Line { item: item.id.clone(), episode: episode.number, topic: Topic::WorksAgain };
-        return Outlook { due: vec![word], next: None };
+        return match capped_until(item, sent, now) {
+            Some(until) => Outlook::silent(Quiet::Capped, Some(until)),
+            None => Outlook::says(line(&episode.bare(), Topic::WorksAgain)),
+        };
     }
-    let Some((kind, episode)) = urgent(item, now) else { return Outlook::default() };
+    let Some((kind, episode)) = urgent(item, now) else { return Outlook::silent(Quiet::Sound, None) };
     match standing(item, kind, &episode, now, policy) {
-        Standing::Ended => Outlook::default(),
-        Standing::Next { at } => later(Some(at)),
+        Standing::Ended => Outlook::silent(Quiet::LadderEnded, None),
+        Standing::Next { at } => Outlook::silent(Quiet::NotDue, Some(at)),
         Standing::Due { rung } => {
-            let held = held_until(item, circumstances).max(capped_until(item, sent, now));
-            if let Some(until) = held.filter(|until| *until > now) {
-                return later(Some(until));
+            let held = held_until(item, circumstances).map(|until| (until, Quiet::BankFails));
+            let capped = capped_until(item, sent, now).map(|until| (until, Quiet::Capped));
+            match held.into_iter().chain(capped).filter(|(until, _)| *until > now).max_by_key(|(until, _)| *until) {
+                Some((until, why)) => Outlook::silent(why, Some(until)),
+                None => Outlook::says(line(&episode, Topic::Reminder { kind, rung })),
             }
-            let topic = Topic::Reminder { kind, rung };
-            Outlook { due: vec![Line { item: item.id.clone(), episode: episode.number, topic }], next: None }
         }
     }
 }

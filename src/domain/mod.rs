@@ -22,6 +22,7 @@ pub mod ladder;
 pub mod language;
 pub mod logo;
 pub mod plain;
+pub mod plan;
 pub mod policy;
 pub mod step;
 pub mod supersede;

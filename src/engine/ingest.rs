@@ -8,14 +8,18 @@ use super::Engine;
 use super::apply::tell;
 use crate::config::LateWebhooks;
 use crate::domain::event::Event;
+use crate::domain::ids::ItemId;
 use crate::plaid::webhook::{self, Webhook};
-use crate::store::{Age, Meaning, StoreError, Unread, Verdict};
+use crate::store::{Age, Meaning, Receipt, StoreError, Unread, Verdict};
 
 /// How many webhooks one commit applies.
 const BATCH: u32 = 256;
 
 /// A late webhook that is older than this is not applied, whatever it says.
 const LATE_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+const CLOSED: &str = "its body does not open with any configured data_key";
+const FOREIGN: &str = "is of another environment than [plaid] environment";
 
 impl Engine {
     /// Applies the oldest webhooks that wait. Says whether more may wait.
@@ -30,18 +34,38 @@ impl Engine {
         Ok(more)
     }
 
+    /// What becomes of a webhook that somebody has applied once more.
+    pub(super) fn judge_again(&self, receipt: &Receipt, unread: &Unread) -> Verdict {
+        let item = receipt.item_id.as_ref().and_then(|item| ItemId::parse(item.as_str()).ok());
+        let nothing = |note| Meaning::Nothing { item: item.clone(), note };
+        let body = unread.body.as_deref();
+        let webhook = body.map(webhook::read);
+        let meaning = match (receipt.status.as_str(), &item, &webhook) {
+            ("new", _, _) => nothing("it is not applied yet and will be without this"),
+            ("applied", Some(item), _) => {
+                Meaning::Item { item: item.clone(), events: vec![Event::Suspected], if_seen: None }
+            }
+            (_, _, None) => nothing(CLOSED),
+            (_, _, Some(webhook)) if self.is_foreign(webhook) => nothing(FOREIGN),
+            (_, _, Some(webhook)) => fresh(webhook, unread),
+        };
+        verdict(unread, webhook.as_ref(), meaning)
+    }
+
+    fn is_foreign(&self, webhook: &Webhook) -> bool {
+        let ours = self.config.plaid.environment.as_str();
+        webhook.environment.as_deref().is_some_and(|environment| environment != ours)
+    }
+
     /// What a webhook means, and whether it may be applied.
     fn judge(&self, unread: &Unread) -> Verdict {
         let Some(body) = &unread.body else {
-            let note = "its body does not open with any configured data_key";
-            return verdict(unread, None, Meaning::Nothing { item: None, note });
+            return verdict(unread, None, Meaning::Nothing { item: None, note: CLOSED });
         };
         let webhook = webhook::read(body);
-        let ours = self.config.plaid.environment.as_str();
-        if webhook.environment.as_deref().is_some_and(|environment| environment != ours) {
+        if self.is_foreign(&webhook) {
             let item = webhook.item_id.clone();
-            let note = "is of another environment than [plaid] environment";
-            return verdict(unread, Some(&webhook), Meaning::Nothing { item, note });
+            return verdict(unread, Some(&webhook), Meaning::Nothing { item, note: FOREIGN });
         }
         let meaning = match unread.age {
             Age::Fresh => fresh(&webhook, unread),

@@ -18,6 +18,7 @@ mod ingest;
 pub mod keys;
 mod observe;
 pub mod paper;
+pub mod plan;
 mod post;
 mod release;
 pub mod repair;

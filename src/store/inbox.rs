@@ -139,17 +139,21 @@ pub(crate) fn unread(connection: &Connection, sealer: &Sealer, limit: u32) -> Re
     let mut unread = Vec::new();
     while let Some(row) = rows.next()? {
         let record = Record::numbered("inbox", row)?;
-        let sealed: Vec<u8> = record.get("body")?;
-        unread.push(Unread {
-            id: record.get("id")?,
-            signed_at: record.time("signed_at")?,
-            received_at: record.time("received_at")?,
-            age: record.named("age", &AGES)?,
-            body_sha256: record.get("body_sha256")?,
-            body: sealer.open(place(&record.id), &sealed).ok(),
-        });
+        unread.push(unread_row(&record, sealer)?);
     }
     Ok(unread)
+}
+
+fn unread_row(record: &Record<'_>, sealer: &Sealer) -> Result<Unread, StoreError> {
+    let sealed: Vec<u8> = record.get("body")?;
+    Ok(Unread {
+        id: record.get("id")?,
+        signed_at: record.time("signed_at")?,
+        received_at: record.time("received_at")?,
+        age: record.named("age", &AGES)?,
+        body_sha256: record.get("body_sha256")?,
+        body: sealer.open(place(&record.id), &sealed).ok(),
+    })
 }
 
 /// Whether the same body with the same signature time came before this row.
@@ -242,6 +246,8 @@ pub struct Receipt {
     pub received_at: Timestamp,
     /// When Plaid signed it.
     pub signed_at: Timestamp,
+    /// How old its signature was then: `fresh`, `late` or `early`.
+    pub age: String,
     /// What became of it: `new`, `applied`, `parked` or `noted`.
     pub status: String,
     /// Its `webhook_type`.
@@ -254,23 +260,70 @@ pub struct Receipt {
     pub note: Option<String>,
 }
 
-/// The webhooks after a given one, oldest first.
-pub(crate) fn list(connection: &Connection, after: i64, limit: u32) -> Result<Vec<Receipt>, StoreError> {
-    let mut statement = connection.prepare_cached("select * from inbox where id > :after order by id limit :limit")?;
-    let mut rows = statement.query(named_params! { ":after": after, ":limit": i64::from(limit) })?;
+/// Which webhooks a list holds, and in which order.
+#[derive(Clone, Debug, Default)]
+pub struct WebhookFilter {
+    /// Only those that name this Item.
+    pub item: Option<ItemId>,
+    /// Only with this status.
+    pub status: Option<String>,
+    /// Only those that came at this moment or later.
+    pub since: Option<Timestamp>,
+    /// The newest first.
+    pub newest_first: bool,
+}
+
+/// A page of webhooks, after a given one in the order of the list.
+pub(crate) fn list(
+    connection: &Connection,
+    filter: &WebhookFilter,
+    after: Option<i64>,
+    limit: u32,
+) -> Result<Vec<Receipt>, StoreError> {
+    let mut conditions = vec![match (after, filter.newest_first) {
+        (None, _) => ":after is null",
+        (Some(_), true) => "id < :after",
+        (Some(_), false) => "id > :after",
+    }];
+    conditions.push(if filter.item.is_some() { "item_id = :item" } else { ":item is null" });
+    conditions.push(if filter.status.is_some() { "status = :status" } else { ":status is null" });
+    conditions.push(if filter.since.is_some() { "received_at >= :since" } else { ":since is null" });
+    let order = if filter.newest_first { "desc" } else { "asc" };
+    let sql = format!("select * from inbox where {} order by id {order} limit :limit", conditions.join(" and "));
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(named_params! {
+        ":after": after,
+        ":item": filter.item.as_ref().map(ItemId::as_str),
+        ":status": filter.status,
+        ":since": filter.since.map(ms),
+        ":limit": i64::from(limit),
+    })?;
     let mut receipts = Vec::new();
     while let Some(row) = rows.next()? {
-        let record = Record::numbered("inbox", row)?;
-        receipts.push(Receipt {
-            id: record.get("id")?,
-            received_at: record.time("received_at")?,
-            signed_at: record.time("signed_at")?,
-            status: record.get("status")?,
-            webhook_type: record.get("webhook_type")?,
-            webhook_code: record.get("webhook_code")?,
-            item_id: record.get("item_id")?,
-            note: record.get("note")?,
-        });
+        receipts.push(receipt(&Record::numbered("inbox", row)?)?);
     }
     Ok(receipts)
+}
+
+/// One webhook: what became of it, and what it says.
+pub(crate) fn one(connection: &Connection, sealer: &Sealer, id: i64) -> Result<Option<(Receipt, Unread)>, StoreError> {
+    let mut statement = connection.prepare_cached("select * from inbox where id = ?1")?;
+    let mut rows = statement.query([id])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let record = Record::numbered("inbox", row)?;
+    Ok(Some((receipt(&record)?, unread_row(&record, sealer)?)))
+}
+
+fn receipt(record: &Record<'_>) -> Result<Receipt, StoreError> {
+    Ok(Receipt {
+        id: record.get("id")?,
+        received_at: record.time("received_at")?,
+        signed_at: record.time("signed_at")?,
+        age: record.get("age")?,
+        status: record.get("status")?,
+        webhook_type: record.get("webhook_type")?,
+        webhook_code: record.get("webhook_code")?,
+        item_id: record.get("item_id")?,
+        note: record.get("note")?,
+    })
 }

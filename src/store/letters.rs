@@ -126,6 +126,17 @@ pub struct Outgoing {
     pub last_sent_at: Option<Timestamp>,
 }
 
+/// Which letters a list holds.
+#[derive(Clone, Debug, Default)]
+pub struct LetterFilter {
+    /// Only to this user.
+    pub user: Option<UserId>,
+    /// Only those that speak of this Item.
+    pub item: Option<ItemId>,
+    /// Only with this status.
+    pub status: Option<String>,
+}
+
 /// A line of a letter as people see it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LineView {
@@ -412,38 +423,58 @@ pub(crate) fn void_leases(connection: &Connection, now: Timestamp) -> Result<(),
 /// Letters for people, newest first, before a given id; of one user where asked.
 pub(crate) fn list(
     connection: &Connection,
-    user: Option<&UserId>,
+    filter: &LetterFilter,
     before: Option<&str>,
     limit: u32,
 ) -> Result<Vec<LetterView>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "select * from letters where (:user is null or user_id = :user) and (:before is null or letter_id < :before)
-         order by letter_id desc limit :limit",
-    )?;
+    let mut conditions = vec![if before.is_some() { "letter_id < :before" } else { ":before is null" }];
+    conditions.push(if filter.user.is_some() { "user_id = :user" } else { ":user is null" });
+    conditions.push(if filter.status.is_some() { "status = :status" } else { ":status is null" });
+    conditions.push(match filter.item {
+        Some(_) => {
+            "exists (select 1 from letter_lines line where line.letter_id = letters.letter_id and item_id = :item)"
+        }
+        None => ":item is null",
+    });
+    let sql = format!("select * from letters where {} order by letter_id desc limit :limit", conditions.join(" and "));
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(named_params! {
-        ":user": user.map(UserId::as_str),
+        ":user": filter.user.as_ref().map(UserId::as_str),
+        ":status": filter.status,
+        ":item": filter.item.as_ref().map(ItemId::as_str),
         ":before": before,
         ":limit": i64::from(limit),
     })?;
     let mut letters = Vec::new();
     while let Some(row) = rows.next()? {
-        let record = Record::new("letters", "letter_id", row)?;
-        letters.push(LetterView {
-            user_id: record.get("user_id")?,
-            composed_at: record.time("composed_at")?,
-            status: record.get("status")?,
-            subject: record.get("subject")?,
-            language: record.get("language")?,
-            due_at: record.time_if("due_at")?,
-            attempts: record.count("attempts")?,
-            reply: record.get("reply")?,
-            note: record.get("note")?,
-            settled_at: record.time_if("settled_at")?,
-            lines: line_views(connection, &record.id)?,
-            letter_id: record.id,
-        });
+        letters.push(view(connection, row)?);
     }
     Ok(letters)
+}
+
+/// One letter.
+pub(crate) fn one(connection: &Connection, id: &str) -> Result<Option<LetterView>, StoreError> {
+    let mut statement = connection.prepare_cached("select * from letters where letter_id = ?1")?;
+    let mut rows = statement.query([id])?;
+    rows.next()?.map(|row| view(connection, row)).transpose()
+}
+
+fn view(connection: &Connection, row: &Row<'_>) -> Result<LetterView, StoreError> {
+    let record = Record::new("letters", "letter_id", row)?;
+    Ok(LetterView {
+        user_id: record.get("user_id")?,
+        composed_at: record.time("composed_at")?,
+        status: record.get("status")?,
+        subject: record.get("subject")?,
+        language: record.get("language")?,
+        due_at: record.time_if("due_at")?,
+        attempts: record.count("attempts")?,
+        reply: record.get("reply")?,
+        note: record.get("note")?,
+        settled_at: record.time_if("settled_at")?,
+        lines: line_views(connection, &record.id)?,
+        letter_id: record.id,
+    })
 }
 
 fn line_views(connection: &Connection, letter: &str) -> Result<Vec<LineView>, StoreError> {

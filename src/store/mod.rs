@@ -36,13 +36,15 @@ use jiff::{SignedDuration, Timestamp};
 pub use accounts::Account;
 pub use data_keys::DataKeyView;
 pub use error::{OpenError, StoreError};
-pub use inbox::{Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict};
-pub use letters::{ClaimedLetter, LetterOutcome, LetterView, LineView, Outgoing};
+pub use inbox::{
+    Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict, WebhookFilter,
+};
+pub use letters::{ClaimedLetter, LetterFilter, LetterOutcome, LetterView, LineView, Outgoing};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{
-    Agenda, Asked, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, Registered, Released,
-    SealingAnew, Written,
+    Agenda, Asked, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, Outlook, Registered,
+    Released, SealingAnew, Written,
 };
 pub use outbox::{Claimed, Settlement};
 pub use releases::{Pace, Plan, Waiting};

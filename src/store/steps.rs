@@ -217,10 +217,26 @@ pub(crate) fn journal(
     after: i64,
     limit: u32,
 ) -> Result<Vec<JournalRow>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("select * from journal where item_id = :item and id > :after order by id limit :limit")?;
+    let sql = "select * from journal where item_id = :item and id > :edge order by id limit :limit";
+    journal_rows(connection, sql, item, after, limit)
+}
+
+/// The end of the journal of one Item, newest first.
+pub(crate) fn journal_end(connection: &Connection, item: &ItemId, limit: u32) -> Result<Vec<JournalRow>, StoreError> {
+    let sql = "select * from journal where item_id = :item and id < :edge order by id desc limit :limit";
+    journal_rows(connection, sql, item, i64::MAX, limit)
+}
+
+fn journal_rows(
+    connection: &Connection,
+    sql: &str,
+    item: &ItemId,
+    edge: i64,
+    limit: u32,
+) -> Result<Vec<JournalRow>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
     let mut rows =
-        statement.query(named_params! { ":item": item.as_str(), ":after": after, ":limit": i64::from(limit) })?;
+        statement.query(named_params! { ":item": item.as_str(), ":edge": edge, ":limit": i64::from(limit) })?;
     let mut journal = Vec::new();
     while let Some(row) = rows.next()? {
         let record = Record::numbered("journal", row)?;

@@ -150,6 +150,21 @@ pub(crate) fn list(
     Ok(users)
 }
 
+/// A page of the users whose time will come or one of whose Items is not sound, after a given one.
+pub(crate) fn concerned(connection: &Connection, after: &str, limit: u32) -> Result<Vec<UserId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select user_id from users where user_id > :after and erased_at is null and (due_at is not null or exists
+           (select 1 from items where items.user_id = users.user_id and state not in ('healthy', 'removed')))
+         order by user_id limit :limit",
+    )?;
+    let mut rows = statement.query(named_params! { ":after": after, ":limit": i64::from(limit) })?;
+    let mut users = Vec::new();
+    while let Some(row) = rows.next()? {
+        users.push(Record::new("users", "user_id", row)?.user_id("user_id")?);
+    }
+    Ok(users)
+}
+
 /// A page of the users who have an address, whatever its case, after a given one. An address is sealed: it is found by its
 /// HMAC, under each key that could have been in use when it was written.
 pub(crate) fn at_address(

@@ -1,5 +1,7 @@
 //! The commands of the real binary against a real daemon: what a person at two in the morning would type.
 
 mod items;
+mod letters;
 mod reach;
 mod users;
+mod webhooks;

@@ -11,7 +11,7 @@ use relinkd::daemon::Daemon;
 use relinkd::demo::signer::Signer;
 use relinkd::domain::item::State;
 use relinkd::engine::clock::Clock;
-use relinkd::store::{Age, Receipt};
+use relinkd::store::{Age, Receipt, WebhookFilter};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -85,7 +85,7 @@ impl World {
     }
 
     async fn rows(&self) -> Vec<Receipt> {
-        self.daemon.engine.store.receipts(0, 10_000).await.expect("it reads")
+        self.daemon.engine.store.receipts(WebhookFilter::default(), None, 10_000).await.expect("it reads")
     }
 
     /// The rows once all are settled.

@@ -188,6 +188,14 @@ impl Store {
     pub async fn journal(&self, id: ItemId, after: i64, limit: u32) -> Result<Vec<JournalRow>> {
         self.threads.read(move |connection| steps::journal(connection, &id, after, limit)).await
     }
+
+    /// The end of the journal of an Item, newest first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn journal_end(&self, id: ItemId, limit: u32) -> Result<Vec<JournalRow>> {
+        self.threads.read(move |connection| steps::journal_end(connection, &id, limit)).await
+    }
 }
 
 fn due_items(connection: &Connection, now: Timestamp, limit: u32) -> Result<Vec<ItemId>> {

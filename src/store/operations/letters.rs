@@ -14,7 +14,7 @@ use crate::domain::event::Event;
 use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
-use crate::store::letters::{ClaimedLetter, LetterOutcome, LetterView, Outgoing};
+use crate::store::letters::{ClaimedLetter, LetterFilter, LetterOutcome, LetterView, Outgoing};
 use crate::store::steps::{Rule, Told};
 use crate::store::users::{NewProfile, Profile, Wish};
 use crate::store::{Purpose, Store, items, letters, links, steps, users};
@@ -53,6 +53,19 @@ pub struct Written {
     pub profile: Option<Profile>,
     /// The Items that it speaks of, as they are now.
     pub items: HashMap<ItemId, Item>,
+}
+
+/// All that decides on letters to a user.
+#[derive(Clone, Debug)]
+pub struct Outlook {
+    /// The user.
+    pub profile: Profile,
+    /// All Items of the user.
+    pub items: Vec<Item>,
+    /// The letters of the last 30 days.
+    pub sent: Vec<Sent>,
+    /// Whether a letter is on its way.
+    pub underway: bool,
 }
 
 impl Store {
@@ -300,12 +313,46 @@ impl Store {
         self.threads.read(letters::outgoing).await
     }
 
-    /// Letters, newest first, before a given one; of one user where asked.
+    /// Letters, newest first, before a given one.
     ///
     /// # Errors
     /// What SQLite says.
-    pub async fn letters(&self, user: Option<UserId>, before: Option<String>, limit: u32) -> Result<Vec<LetterView>> {
-        self.threads.read(move |connection| letters::list(connection, user.as_ref(), before.as_deref(), limit)).await
+    pub async fn letters(&self, filter: LetterFilter, before: Option<String>, limit: u32) -> Result<Vec<LetterView>> {
+        self.threads.read(move |connection| letters::list(connection, &filter, before.as_deref(), limit)).await
+    }
+
+    /// One letter.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn letter(&self, id: String) -> Result<Option<LetterView>> {
+        self.threads.read(move |connection| letters::one(connection, &id)).await
+    }
+
+    /// All that decides on letters to a user; nothing if unknown or erased.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn outlook(&self, id: UserId, now: Timestamp) -> Result<Option<Outlook>> {
+        let inner = Arc::clone(&self.inner);
+        let query = move |connection: &Connection| {
+            let Some(profile) = users::get(connection, &inner.sealer, &id)? else { return Ok(None) };
+            Ok(Some(Outlook {
+                profile,
+                items: items::of_user(connection, id.as_str())?,
+                sent: letters::history(connection, &id, now)?,
+                underway: letters::underway(connection, &id)?,
+            }))
+        };
+        self.threads.read(query).await
+    }
+
+    /// A page of the users about whom there is something to say, or to be silent about, after a given one.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn users_concerned(&self, after: String, limit: u32) -> Result<Vec<UserId>> {
+        self.threads.read(move |connection| users::concerned(connection, &after, limit)).await
     }
 }
 

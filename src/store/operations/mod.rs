@@ -17,7 +17,7 @@ pub use effects::Agenda;
 pub use import::{IMPORT_ROWS_MAX, Imported, Mode};
 pub use items::{NewItem, Registered};
 pub use keys::SealingAnew;
-pub use letters::{Composed, Composer, Written};
+pub use letters::{Composed, Composer, Outlook, Written};
 pub use releases::{Candidates, Released};
 
 type Result<T> = std::result::Result<T, super::StoreError>;

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::Result;
 use crate::domain::ids::ItemId;
-use crate::store::inbox::{Meaning, NewWebhook, Unread, Verdict};
+use crate::store::inbox::{Meaning, NewWebhook, Unread, Verdict, WebhookFilter};
 use crate::store::steps::{Rule, Told};
 use crate::store::{Backlog, Receipt, Store, inbox, items, links, seal, steps, writer};
 
@@ -40,7 +40,8 @@ impl Store {
             for verdict in &verdicts {
                 let apply = |connection: &Connection| {
                     let mut news = Vec::new();
-                    apply_verdict(connection, &inner.sealer, verdict, &rule, &mut news)?;
+                    let cause = format!("webhook {}", verdict.id);
+                    apply_verdict(connection, &inner.sealer, verdict, &cause, &rule, &mut news)?;
                     Ok(news)
                 };
                 let applied = match &verdict.meaning {
@@ -80,12 +81,45 @@ impl Store {
         self.threads.read(inbox::backlog).await
     }
 
-    /// What became of the webhooks after a given one, oldest first.
+    /// A page of webhooks and what became of them, after a given one in the order of the list.
     ///
     /// # Errors
     /// What SQLite says.
-    pub async fn receipts(&self, after: i64, limit: u32) -> Result<Vec<Receipt>> {
-        self.threads.read(move |connection| inbox::list(connection, after, limit)).await
+    pub async fn receipts(&self, filter: WebhookFilter, after: Option<i64>, limit: u32) -> Result<Vec<Receipt>> {
+        self.threads.read(move |connection| inbox::list(connection, &filter, after, limit)).await
+    }
+
+    /// One webhook: what became of it, and what it says.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn webhook(&self, id: i64) -> Result<Option<(Receipt, Unread)>> {
+        let inner = Arc::clone(&self.inner);
+        self.threads.read(move |connection| inbox::one(connection, &inner.sealer, id)).await
+    }
+
+    /// Applies a webhook again, because somebody says so.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn replay(&self, verdict: Verdict, rule: Rule) -> Result<Vec<Told>> {
+        let inner = Arc::clone(&self.inner);
+        let operation = move |connection: &Connection| {
+            let (mut told, cause) = (Vec::new(), format!("replay of webhook {}", verdict.id));
+            apply_verdict(connection, &inner.sealer, &verdict, &cause, &rule, &mut told)?;
+            Ok(told)
+        };
+        self.threads.write(operation).await
+    }
+
+    /// The Item of the Link session with this Link token, if the token was made here.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn item_of_link_token(&self, link_token: String) -> Result<Option<ItemId>> {
+        let inner = Arc::clone(&self.inner);
+        let query = move |connection: &Connection| links::item_of_token(connection, &inner.sealer, &link_token);
+        Ok(self.threads.read(query).await?.map(|(_, item)| item))
     }
 
     /// Whether a row can be committed now.
@@ -109,10 +143,10 @@ fn apply_verdict(
     connection: &Connection,
     sealer: &seal::Sealer,
     verdict: &Verdict,
+    cause: &str,
     rule: &Rule,
     told: &mut Vec<Told>,
 ) -> Result<()> {
-    let cause = format!("webhook {}", verdict.id);
     match &verdict.meaning {
         Meaning::Nothing { item, note } => {
             inbox::settle(connection, verdict, item.as_ref(), "noted", Some(note), rule.now)
@@ -124,7 +158,7 @@ fn apply_verdict(
             };
             links::finish_session(connection, session, rule.now)?;
             if let Some(loaded) = items::load(connection, &item)? {
-                steps::take(connection, rule, &loaded, event, &cause, told)?;
+                steps::take(connection, rule, &loaded, event, cause, told)?;
             }
             inbox::settle(connection, verdict, Some(&item), "applied", None, rule.now)
         }
@@ -133,7 +167,7 @@ fn apply_verdict(
             let Some(mut loaded) = registered else { return park(connection, verdict, item, rule.now) };
             let seen = if if_seen.is_some() { inbox::seen_before(connection, verdict.id)? } else { false };
             for event in if_seen.as_ref().filter(|_| seen).unwrap_or(events) {
-                loaded = steps::take(connection, rule, &loaded, event, &cause, told)?;
+                loaded = steps::take(connection, rule, &loaded, event, cause, told)?;
             }
             inbox::settle(connection, verdict, Some(item), "applied", None, rule.now)
         }

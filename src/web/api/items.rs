@@ -36,7 +36,7 @@ pub(super) struct ItemBody {
     pub(super) country_codes: Option<Vec<String>>,
 }
 
-fn item_id(text: &str) -> Result<ItemId, Problem> {
+pub(super) fn item_id(text: &str) -> Result<ItemId, Problem> {
     ItemId::parse(text).map_err(|error| Problem::invalid(format!("item_id {error}")))
 }
 
@@ -44,7 +44,7 @@ fn view(engine: &Engine, item: &Item) -> Json<ItemView> {
     Json(ItemView::of(item, engine.clock.now(), &engine.config.reminders))
 }
 
-async fn known(engine: &Engine, id: &str) -> Result<Item, Problem> {
+pub(super) async fn known(engine: &Engine, id: &str) -> Result<Item, Problem> {
     let record = engine.store.item(item_id(id)?).await?.ok_or_else(|| Problem::unknown("Item"))?;
     Ok(record.item)
 }

@@ -1,13 +1,12 @@
-//! Lists, and those that belong to no Item or user: `/v1/letters`, `/v1/webhooks`, `/v1/keys`.
+//! Lists, page by page; and that of the data keys, `/v1/keys`.
 
 use axum::Json;
-use axum::extract::{Query, State};
-use serde::{Deserialize, Serialize};
+use axum::extract::State;
+use serde::Serialize;
 
 use super::problem::Problem;
-use super::users::user_id;
 use crate::engine::Engine;
-use crate::store::{DataKeyView, LetterView, Receipt};
+use crate::store::DataKeyView;
 
 /// How many entries a page has if nothing is said.
 const LIMIT: u32 = 100;
@@ -31,6 +30,16 @@ impl<T> Page<T> {
         Self { data, next_cursor }
     }
 
+    /// What is on it.
+    pub(super) fn entries(&self) -> &[T] {
+        &self.data
+    }
+
+    /// The same page with other entries.
+    pub(super) fn of<U>(self, data: Vec<U>) -> Page<U> {
+        Page { data, next_cursor: self.next_cursor }
+    }
+
     /// The same page, shown otherwise.
     pub(super) fn map<U>(self, show: impl Fn(&T) -> U) -> Page<U> {
         Page { data: self.data.iter().map(show).collect(), next_cursor: self.next_cursor }
@@ -50,44 +59,6 @@ pub(super) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
 pub(super) fn number(cursor: Option<&str>) -> Result<i64, Problem> {
     let bad = |_| Problem::invalid("cursor is none that this list gave");
     cursor.map_or(Ok(0), |cursor| cursor.parse().map_err(bad))
-}
-
-/// Which letters.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LettersQuery {
-    user_id: Option<String>,
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
-
-/// Letters, newest first.
-pub(super) async fn letters(
-    State(engine): State<Engine>,
-    Query(query): Query<LettersQuery>,
-) -> Result<Json<Page<LetterView>>, Problem> {
-    let user = query.user_id.as_deref().map(user_id).transpose()?;
-    let limit = limit(query.limit)?;
-    let letters = engine.store.letters(user, query.cursor, limit).await?;
-    Ok(Json(Page::new(letters, limit, |letter| letter.letter_id.clone())))
-}
-
-/// Which webhooks.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WebhooksQuery {
-    cursor: Option<String>,
-    limit: Option<u32>,
-}
-
-/// Webhooks as received and what became of them, oldest first. Without their bodies.
-pub(super) async fn webhooks(
-    State(engine): State<Engine>,
-    Query(query): Query<WebhooksQuery>,
-) -> Result<Json<Page<Receipt>>, Problem> {
-    let limit = limit(query.limit)?;
-    let receipts = engine.store.receipts(number(query.cursor.as_deref())?, limit).await?;
-    Ok(Json(Page::new(receipts, limit, |receipt| receipt.id.to_string())))
 }
 
 /// The data keys, by their ids: which one seals, what the former ones still seal, which can be removed. All on one page.

@@ -5,14 +5,17 @@
 //! 201 or 200 with the resource; lists are `{"data": […], "next_cursor": …}`; times are RFC 3339 in UTC; errors are
 //! [`problem`] documents.
 
+mod explain;
 mod import;
 mod items;
+mod letters;
 mod lists;
 pub mod problem;
 mod release;
 mod snooze;
 mod users;
 mod view;
+mod webhooks;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -57,11 +60,16 @@ pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
         .route("/v1/users/{user_id}/snooze", post(users::snooze))
         .route("/v1/users/{user_id}/resume", post(users::resume))
         .route("/v1/users/{user_id}", put(users::register).get(users::show).delete(users::erase))
-        .route("/v1/letters", get(lists::letters))
+        .route("/v1/items/{item_id}/explain", get(explain::explain))
+        .route("/v1/letters", get(letters::list))
+        .route("/v1/letters/plan", get(letters::plan))
+        .route("/v1/letters/{letter_id}", get(letters::show))
         .route("/v1/letters/release", get(release::show).put(release::plan).delete(release::stop))
         .route("/v1/import/items", post(import::items).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
         .route("/v1/import/users", post(import::users).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
-        .route("/v1/webhooks", get(lists::webhooks))
+        .route("/v1/webhooks", get(webhooks::list))
+        .route("/v1/webhooks/{webhook_id}", get(webhooks::show))
+        .route("/v1/webhooks/{webhook_id}/replay", post(webhooks::replay))
         .route("/v1/keys", get(lists::keys))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let guarded = match access {

@@ -8,7 +8,7 @@ use relinkd::domain::item::{Cure, State};
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
 use relinkd::store::seal::Sealer;
-use relinkd::store::{Age, Meaning, PARKED_MAX, PARKED_PER_ITEM_MAX, Session, Store, Verdict};
+use relinkd::store::{Age, Meaning, PARKED_MAX, PARKED_PER_ITEM_MAX, Session, Store, Verdict, WebhookFilter};
 use uuid::Uuid;
 
 use super::{KEY, Place, at, item_id, register};
@@ -43,7 +43,7 @@ async fn settle(store: &Store, means: impl Fn(&str) -> Meaning) -> usize {
 
 /// How many webhooks have each status.
 async fn statuses(store: &Store, status: &str) -> usize {
-    let receipts = store.receipts(0, 100_000).await.expect("it reads");
+    let receipts = store.receipts(WebhookFilter::default(), None, 100_000).await.expect("it reads");
     receipts.iter().filter(|receipt| receipt.status == status).count()
 }
 
@@ -146,7 +146,7 @@ async fn a_webhook_that_cannot_be_applied_does_not_stop_the_others() {
     let raw = rusqlite::Connection::open(place.path()).expect("a database");
     raw.execute("update items set superseded_by = 'no id' where item_id = 'item-1'", []).expect("SQL");
     assert_eq!(settle(&store, |item| says(item, vec![broken()])).await, 2);
-    let receipts = store.receipts(0, 10).await.expect("it reads");
+    let receipts = store.receipts(WebhookFilter::default(), None, 10).await.expect("it reads");
     assert_eq!((receipts[0].status.as_str(), receipts[1].status.as_str()), ("noted", "applied"));
     let note = receipts[0].note.as_deref().expect("a note");
     assert!(note.contains("items, row item-1: column superseded_by"), "{note}");

@@ -10,7 +10,7 @@ use relinkd::domain::item::Kind;
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
 use relinkd::store::{
-    ClaimedLetter, Composed, Composer, LetterOutcome, LetterView, NewProfile, Purpose, Store, StoreError,
+    ClaimedLetter, Composed, Composer, LetterFilter, LetterOutcome, LetterView, NewProfile, Purpose, Store, StoreError,
 };
 use uuid::Uuid;
 
@@ -65,7 +65,7 @@ async fn settle(store: &Store, claimed: ClaimedLetter, outcome: LetterOutcome, s
 }
 
 async fn view(store: &Store) -> LetterView {
-    store.letters(None, None, 1).await.expect("it reads").pop().expect("a letter")
+    store.letters(LetterFilter::default(), None, 1).await.expect("it reads").pop().expect("a letter")
 }
 
 /// How far the ladder is, and how many letters left.
@@ -160,7 +160,11 @@ async fn a_rung_is_written_at_most_once() {
         raw.query_row("select count(*) from links", [], |row| row.get::<_, i64>(0)).expect("SQL")
     };
     assert!(compose(&store, 2, 11, vec![reminder(0)]).await.is_err());
-    assert_eq!(store.letters(None, None, 10).await.expect("it reads").len(), 1, "nothing of the second is there");
+    assert_eq!(
+        store.letters(LetterFilter::default(), None, 10).await.expect("it reads").len(),
+        1,
+        "nothing of the second is there"
+    );
     assert_eq!(links(&store), 1, "nor of its link");
     assert_eq!(ladder(&store).await, (1, 0));
     let claimed = claim(&store, 10).await.pop().expect("a claim");
