@@ -42,6 +42,8 @@ pub enum Command {
     Snooze(Snooze),
     /// Writes letters about a snoozed Item again.
     Resume(One),
+    /// Has Plaid send the webhooks of Items here that it sends elsewhere. `items list --astray` shows which.
+    Adopt(super::adopt::Args),
     /// Makes a link to the repair page of an Item's user, for a message of your own. Whoever has it can use it.
     RepairLink(One),
 }
@@ -58,6 +60,9 @@ pub struct List {
     /// Only Items at this bank, by Plaid's id of it.
     #[arg(long, value_name = "ID")]
     pub institution: Option<String>,
+    /// Only Items whose webhooks Plaid sends to another address, or to none.
+    #[arg(long)]
+    pub astray: bool,
     /// At most so many. Without it a table has 100, and JSON all.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
@@ -110,6 +115,7 @@ pub(super) struct Item {
     impaired: Option<Impaired>,
     superseded_by: Option<String>,
     snoozed_until: Option<Timestamp>,
+    webhooks_go: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -148,6 +154,7 @@ async fn act(client: &Client, print: &mut Print, command: &Command) -> Result<()
                 ("state", list.state.as_deref()),
                 ("user_id", list.user.as_deref()),
                 ("institution_id", list.institution.as_deref()),
+                ("astray", list.astray.then_some("true")),
             ];
             print.list(client, &with_query("/v1/items", &filter), list.limit, table).await
         }
@@ -177,6 +184,7 @@ async fn act(client: &Client, print: &mut Print, command: &Command) -> Result<()
             let answer = client.post(&format!("{}/resume", path_of("items", item)?), &json!({})).await?;
             print.one(&answer, fields)
         }
+        Command::Adopt(args) => super::adopt::run(client, print, args).await,
         Command::RepairLink(One { item }) => {
             let answer = client.post(&format!("{}/repair-link", path_of("items", item)?), &json!({})).await?;
             if print.is_json() {
@@ -228,6 +236,7 @@ pub(super) fn fields(item: &Item) -> Fields {
         .with_some("Token", (item.token != "proven").then(|| token(&item.token)))
         .with_some("Consent ends", item.consent_expires_at.map(second))
         .with_some("Impaired", item.impaired.as_ref().map(|down| format!("{} since {}", down.code, second(down.since))))
+        .with_some("Webhooks", item.webhooks_go.as_deref().and_then(astray))
         .with_some("Superseded by", item.superseded_by.as_ref())
         .with_some("Snoozed until", item.snoozed_until.map(second))
         .with("Observed", item.observed_at.map_or_else(|| "never".to_owned(), second))
@@ -251,6 +260,11 @@ fn condition(open: &Condition) -> String {
         said.push_str(&format!(", the next not before {}", second(at)));
     }
     said
+}
+
+/// What is to be said about webhooks that do not come here.
+fn astray(destination: &str) -> Option<String> {
+    (destination != "here").then(|| format!("go {destination}: `relinkd items adopt` has Plaid send them here"))
 }
 
 /// What a token that is not proven means.

@@ -16,6 +16,7 @@ use crate::config::{self, Config, Fault, Faults, Place};
 use crate::engine::paper;
 use crate::mail::words::TemplateFault;
 
+mod adopt;
 pub mod check;
 pub mod client;
 pub mod completions;

@@ -1,6 +1,7 @@
 //! `relinkd items`.
 
-use relinkd::demo::plaid::Act;
+use relinkd::demo::plaid::{Act, NewItem};
+use secrecy::ExposeSecret as _;
 
 use crate::harness::{World, bank, minutes};
 
@@ -54,5 +55,36 @@ async fn items_are_listed_shown_snoozed_observed_and_removed() {
     assert_eq!((removed.code, removed.stderr.as_str()), (0, "The Item is removed at Plaid and forgotten here.\n"));
     let gone = world.relinkd(&["items", "remove", &broken.id]).await;
     assert_eq!((gone.code, gone.stderr.as_str()), (1, "relinkd: there is no such Item\n"));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn items_whose_webhooks_go_elsewhere_are_adopted_and_one_that_fails_stops_no_other() {
+    let world = World::new().await;
+    world.user("user-1").await;
+    let elsewhere = |name: &str| {
+        let old = Some("http://127.0.0.1:9/old".to_owned());
+        world.plaid.add_item(NewItem { webhook: old, ..NewItem::new("user-1", bank(name)) })
+    };
+    let stray = [elsewhere("First Bank"), elsewhere("Second Bank"), elsewhere("Third Bank")];
+    for item in &stray {
+        world.register(item, item.access_token.expose_secret()).await;
+    }
+    let list = world.relinkd(&["items", "list", "--astray", "--json"]).await.json();
+    assert_eq!(list.len(), 3);
+    let shown = world.relinkd(&["items", "show", &stray[0].id]).await.well();
+    assert!(shown.contains("go elsewhere: `relinkd items adopt` has Plaid send them here"), "{shown}");
+
+    world.secretly(&stray[1], Act::Remove).await;
+    let adopted = world.relinkd(&["items", "adopt", "--all"]).await;
+    assert_eq!(adopted.code, 1, "{}", adopted.whole());
+    assert!(adopted.stderr.contains("Plaid sends the webhooks of 2 Items here now."), "{}", adopted.stderr);
+    assert!(adopted.stderr.contains(&format!("Item {}: ", stray[1].id)), "{}", adopted.stderr);
+    assert!(adopted.stderr.contains("1 of 3 are not adopted; run the command again."), "{}", adopted.stderr);
+    let again = world.relinkd(&["items", "adopt", &stray[0].id]).await;
+    assert_eq!((again.code, again.stderr.as_str()), (0, "Plaid sends the webhooks of 1 Item here now.\n"));
+    let usage = world.relinkd(&["items", "adopt"]).await;
+    assert_eq!(usage.code, 2, "{}", usage.whole());
+    world.quiet().await;
     world.end().await;
 }
