@@ -26,7 +26,7 @@ pub(super) fn settle(
     let cause = format!("Item {}", own.id);
     let mut own = own;
     for user in users {
-        let siblings = of_user(connection, user)?;
+        let siblings = of_user(connection, user, &own)?;
         for (id, event) in (rule.siblings)(&siblings) {
             let Some(sibling) = siblings.iter().find(|sibling| sibling.item.id == id) else { continue };
             let after = steps::take_alone(connection, rule, &sibling.item, &event, &cause, told)?;
@@ -39,8 +39,12 @@ pub(super) fn settle(
 }
 
 /// The Items of a user that are there. One that does not read is left out: it stops no step of the others.
-fn of_user(connection: &Connection, user: &UserId) -> Result<Vec<Sibling>, StoreError> {
+fn of_user(connection: &Connection, user: &UserId, own: &Item) -> Result<Vec<Sibling>, StoreError> {
     let ids = ids_of(connection, user)?;
+    if own.superseded_by.is_none() && ids.iter().all(|id| *id == own.id) {
+        // Most users have one Item, and no duplicate of it.
+        return Ok(Vec::new());
+    }
     if ids.len() > SIBLINGS_MAX {
         tracing::debug!(%user, "user {user} has too many Items to look for duplicates among them");
         return Ok(Vec::new());

@@ -281,7 +281,7 @@ export async function embedded(eyes, given) {
     const device = await eyes.device({ expected: noIcon });
     const page = await device.newPage();
     await page.goto(letterOf('stopper'));
-    await page.getByRole('link', { name: 'Stop these emails' }).click();
+    await page.getByRole('link', { name: 'Turn off these emails' }).click();
     await eyes.heading(page, 'Stop these reminders?');
     await eyes.look(page, 'unsubscribe');
     await page.reload();

@@ -74,6 +74,24 @@ export async function hosted(eyes, given) {
     await page.context().close();
   });
 
+  await eyes.walk('hosted: too many presses', async () => {
+    const page = await open('many', { expected: [/status of 429/] });
+    for (let count = 0; count < 6; count += 1) {
+      await button(page).click();
+      await eyes.heading(page, `Log in to ${BANK}`);
+      await page.goBack();
+      await eyes.heading(page, RECONNECT);
+    }
+    await button(page).click();
+    await page.getByRole('status').filter({ hasText: 'Please wait an hour' }).waitFor();
+    await eyes.look(page, 'hosted too many');
+    await page.locator('form').evaluate((form) => form.submit());
+    await page.waitForURL(/\/link\/hosted\//);
+    await page.getByRole('button', { name: 'Log in', exact: true }).click();
+    await eyes.heading(page, `All is well with ${BANK}`);
+    await page.context().close();
+  });
+
   await eyes.walk('hosted: no script', async () => {
     const page = await open('script', { script: false });
     await eyes.look(page, 'hosted no script', { axe: false });

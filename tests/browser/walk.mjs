@@ -6,12 +6,14 @@ import { text } from 'node:stream/consumers';
 
 import { Eyes } from './look.mjs';
 import { demo } from './demo.mjs';
+import { detours } from './detours.mjs';
 import { embedded } from './embedded.mjs';
 import { hosted } from './hosted.mjs';
 import { letters } from './letters.mjs';
+import { ended, repaired, scanner } from './links.mjs';
 import { paper } from './paper.mjs';
 
-const stories = { demo, embedded, hosted, letters, paper };
+const stories = { demo, detours, embedded, ended, hosted, letters, paper, repaired, scanner };
 const given = JSON.parse(await text(process.stdin));
 const eyes = await Eyes.open(given.tools, given.shots);
 try {

@@ -46,6 +46,11 @@ export class World {
     return ask('POST', `${this.plaid}/demo/faults/clear`, { body: null });
   }
 
+  /// Lets time pass for everybody.
+  skip(time) {
+    return ask('POST', `${this.plaid}/demo/skip`, { body: { time } });
+  }
+
   async tokensMinted() {
     return (await ask('GET', `${this.plaid}/demo/state.json`)).counts['/link/token/create'] ?? 0;
   }
@@ -53,7 +58,7 @@ export class World {
   /// Does at Hosted Link what its page would do: for browsers without script, which cannot run the demo's.
   async hostedLogIn(address) {
     const id = new URL(address).pathname.split('/').at(-1);
-    const view = await ask('POST', `${this.plaid}/link/api/start`, { body: { hosted: id } });
+    const view = await ask('POST', `${this.plaid}/link/api/start`, { body: { door: { hosted: id } } });
     const body = { link_token: view.link_token, link_session_id: view.link_session_id, outcome: { kind: 'success' } };
     return (await ask('POST', `${this.plaid}/link/api/finish`, { body })).redirect;
   }

@@ -5,6 +5,8 @@
 //! the walks are skipped, aloud; with `TEST_REQUIRE_BROWSER` set they fail.
 //! `TEST_BROWSER_SHOTS=FOLDER` has the walks take pictures of all that they see.
 
+mod walks;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,7 +17,7 @@ use base64::Engine as _;
 use jiff::SignedDuration;
 use relinkd::config;
 use relinkd::daemon::Daemon;
-use relinkd::demo::plaid::{Act, Bank, Delivery, FakePlaid, NewItem, Options};
+use relinkd::demo::plaid::{Act, Bank, Delivery, FakePlaid, NewItem, Options, Skip};
 use relinkd::demo::run::{API_KEY, Addresses, Demo};
 use relinkd::engine::clock::Clock;
 use secrecy::ExposeSecret as _;
@@ -23,6 +25,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::harness::store::{busy_in, rows_in};
 use crate::process::free_address;
 
 /// How long anything that has to come may take. The machine can be busy with other tests.
@@ -30,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a whole walk may take.
 const WALK_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// The store's file.
+const STORE: &str = "relinkd.db";
 
 const CHROMIUM: &str = "/usr/bin/chromium";
 
@@ -121,6 +127,13 @@ impl MailServer {
     }
 }
 
+/// A link that stands alone on its line of the text part.
+fn link_in(letter: &Value, part: &str) -> String {
+    let text = letter["text"].as_str().expect("a text part");
+    let link = text.lines().find(|line| line.starts_with("http") && line.contains(part));
+    link.expect("a link alone on its line").to_owned()
+}
+
 fn json_of(text: &[u8]) -> Value {
     serde_json::from_slice(text).expect("it is JSON")
 }
@@ -137,6 +150,9 @@ fn address(user: &str) -> String {
     format!("{user}@mailbox.example")
 }
 
+/// A bank whose customers log in at its own page.
+const OAUTH: (&str, &str) = ("ins_127287", "Platypus OAuth Bank");
+
 /// The daemon with a Plaid and a mail server.
 struct Stage {
     tools: PathBuf,
@@ -147,21 +163,23 @@ struct Stage {
     http: reqwest::Client,
     /// The Items by user; of several, the first.
     items: HashMap<String, String>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Stage {
     async fn start(tools: PathBuf, link_mode: &str) -> Self {
         let clock = Clock::system();
         let time = clock.clone();
-        let plaid = FakePlaid::start(Options::new(Arc::new(move || time.now()))).expect("a free port");
+        let (hand, now) = (clock.clone(), Arc::new(move || time.now()));
+        let skip: Skip = Arc::new(move |time| hand.advance(time));
+        let plaid = FakePlaid::start(Options { skip: Some(skip), ..Options::new(now) }).expect("a free port");
         let mail = MailServer::start(&tools).await;
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let text = configuration(&folder.path().join("relinkd.db"), link_mode, &plaid, mail.port);
+        let text = configuration(&folder.path().join(STORE), link_mode, &plaid, mail.port);
         let config = config::from_text(&text, "test.toml", std::iter::empty(), Path::new("")).expect("no fault");
         let daemon = Daemon::start(config, clock.clone()).await.expect("it starts");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { tools, clock, plaid, mail, daemon, http, items: HashMap::new(), _folder: folder }
+        Self { tools, clock, plaid, mail, daemon, http, items: HashMap::new(), folder }
     }
 
     fn public(&self) -> String {
@@ -191,8 +209,9 @@ impl Stage {
         .await;
         let mut items = Vec::new();
         for (id, name) in banks {
+            let bank = Bank { oauth: *id == OAUTH.0, ..Bank::new(id, name) };
             let webhook = Some(format!("{}/plaid/webhook", self.public()));
-            let item = self.plaid.add_item(NewItem { webhook, ..NewItem::new(user, Bank::new(id, name)) });
+            let item = self.plaid.add_item(NewItem { webhook, ..NewItem::new(user, bank) });
             let body = json!({
                 "access_token": item.access_token.expose_secret(),
                 "user_id": user,
@@ -216,9 +235,8 @@ impl Stage {
         for user in users {
             let letter = self.mail.letter(user, 1).await;
             let text = letter["text"].as_str().expect("a text part");
-            let link = |part: &str| text.lines().find(|line| line.starts_with("http") && line.contains(part));
-            let url = link("/repair/").expect("a link alone on its line");
-            let stop_url = link("/unsubscribe/").expect("a link alone on its line");
+            let url = link_in(&letter, "/repair/");
+            let stop_url = link_in(&letter, "/unsubscribe/");
             assert_eq!(letter["headers"]["List-Unsubscribe"], format!("<{stop_url}>"));
             let letter = json!({ "html": letter["html"], "text": text, "url": url, "stop_url": stop_url });
             letters.insert((*user).to_owned(), letter);
@@ -245,6 +263,23 @@ impl Stage {
         let end = Instant::now() + PATIENCE;
         while self.state(user).await != state {
             assert!(Instant::now() < end, "{user} is {}, not {state}", self.state(user).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn rows(&self) -> Vec<String> {
+        rows_in(&self.folder.path().join(STORE))
+    }
+
+    /// Waits until nothing is due and nothing under way.
+    async fn until_quiet(&self) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let busy = busy_in(&self.folder.path().join(STORE), &self.clock);
+            if busy.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "not quiet: {busy:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -331,135 +366,4 @@ pub async fn walk(tools: &Path, story: &str, mut given: Value) -> Walked {
     let faults = list("faults");
     assert!(faults.is_empty(), "{} faults in the walk {story}:\n{}", faults.len(), faults.join("\n"));
     Walked { steps: list("steps"), looks: result["looks"].as_u64().expect("a count") }
-}
-
-const PLATYPUS: (&str, &str) = ("ins_109508", "First Platypus Bank");
-const RIVER: (&str, &str) = ("ins_demo_river", "Riverside Credit Union");
-const NORTH: (&str, &str) = ("ins_demo_north", "Bank of the North");
-
-fn login_required() -> Act {
-    Act::BreakLogin { code: "ITEM_LOGIN_REQUIRED".to_owned(), reason: None }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_letter_leads_to_a_bank_that_works_again_and_to_no_more_letters() {
-    let Some(tools) = tools() else { return };
-    let mut stage = Stage::start(tools, "embedded").await;
-    let broken = [
-        "main",
-        "back",
-        "reload",
-        "left",
-        "wrong",
-        "dead",
-        "keyboard",
-        "elsewhere",
-        "trouble",
-        "removed",
-        "stopper",
-        "script",
-        "app",
-    ];
-    for user in broken {
-        stage.user(user, &[PLATYPUS], login_required()).await;
-    }
-    stage.user("many", &[NORTH, PLATYPUS, RIVER], login_required()).await;
-    stage.user("never", &[NORTH, PLATYPUS, RIVER], login_required()).await;
-    let ends = stage.clock.now() + SignedDuration::from_hours(6 * 24);
-    stage.user("consent", &[PLATYPUS], Act::ConsentEnds { at: ends }).await;
-    stage.user("accounts", &[PLATYPUS], Act::NewAccount).await;
-
-    let mut users = broken.to_vec();
-    users.extend(["many", "never", "consent", "accounts"]);
-    let letters = stage.letters(&users).await;
-    let walked = stage.walk("embedded", json!({ "letters": letters })).await;
-    assert_eq!(walked.steps.len(), 20, "{:?}", walked.steps);
-    assert!(walked.looks >= 60, "only {} looks", walked.looks);
-
-    let repaired = ["main", "back", "reload", "left", "wrong", "dead", "keyboard", "elsewhere", "trouble", "many"];
-    for user in repaired {
-        stage.until(user, "healthy").await;
-    }
-    for user in ["back", "reload", "wrong", "dead", "keyboard", "elsewhere", "trouble", "many"] {
-        stage.mail.letter(user, 2).await;
-    }
-    let news = stage.mail.letter("main", 2).await;
-    assert_eq!(news["subject"], "Demo Budget: First Platypus Bank works again");
-
-    no_more_letters(&stage).await;
-    letters_as_they_look(&stage).await;
-    stage.stop().await;
-}
-
-/// A month goes by: who did nothing is reminded to the end of the ladder, who repaired or stopped hears nothing more.
-async fn no_more_letters(stage: &Stage) {
-    let quiet = ["main", "back", "reload", "left", "wrong", "dead", "keyboard", "elsewhere", "trouble", "stopper"];
-    let before: Vec<usize> = quiet.iter().map(|user| stage.mail.letters_to(user).len()).collect();
-    for (days, count) in [(3, 2), (4, 3), (7, 4), (16, 4)] {
-        stage.clock.advance(SignedDuration::from_hours(days * 24 + 1));
-        stage.mail.letter("never", count).await;
-    }
-    let several = stage.mail.letter("never", 2).await;
-    for (_, bank) in [NORTH, PLATYPUS, RIVER] {
-        assert!(several["text"].as_str().expect("a text part").contains(bank), "{bank} is not in the one letter");
-    }
-    // The last step has no letter to wait for: one that comes now shows that its time has been worked off.
-    let item = &stage.items["accounts"];
-    stage.plaid.act(item, login_required(), Delivery::Send).await.expect("the Item is there");
-    stage.mail.letter("accounts", 2).await;
-    let after: Vec<usize> = quiet.iter().map(|user| stage.mail.letters_to(user).len()).collect();
-    assert_eq!(after, before, "letters to {quiet:?}");
-    assert_eq!(stage.mail.letters_to("never").len(), 4);
-    for user in quiet {
-        let composed = stage.get(&format!("/v1/letters?user_id={user}")).await;
-        let waiting =
-            composed["data"].as_array().expect("a list").iter().filter(|letter| letter["settled_at"].is_null());
-        assert_eq!(waiting.count(), 0, "letters to {user} that wait");
-    }
-}
-
-/// The letters that came, in the eyes of those who got them.
-async fn letters_as_they_look(stage: &Stage) {
-    let mut shown = Vec::new();
-    for (name, user, count) in [
-        ("reconnect", "main", 1),
-        ("works again", "main", 2),
-        ("several", "never", 2),
-        ("consent ends", "consent", 1),
-        ("new accounts", "accounts", 1),
-    ] {
-        let letter = stage.mail.letter(user, count).await;
-        shown.push(json!({ "name": name, "html": letter["html"], "text": letter["text"] }));
-    }
-    let walked = stage.walk("letters", json!({ "letters": shown })).await;
-    assert_eq!((walked.steps.len(), walked.looks), (5, 20));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn hosted_link_repairs_with_and_without_script() {
-    let Some(tools) = tools() else { return };
-    let mut stage = Stage::start(tools, "hosted").await;
-    let users = ["main", "left", "back", "dead", "script", "elsewhere"];
-    for user in users {
-        stage.user(user, &[PLATYPUS], login_required()).await;
-    }
-    let letters = stage.letters(&users).await;
-    let walked = stage.walk("hosted", json!({ "letters": letters })).await;
-    assert_eq!(walked.steps.len(), 6, "{:?}", walked.steps);
-    for user in users {
-        stage.until(user, "healthy").await;
-        stage.mail.letter(user, 2).await;
-    }
-    stage.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_demo_can_be_used_by_everybody() {
-    let Some(tools) = tools() else { return };
-    let demo = Demo::start(Addresses::any()).await.unwrap();
-    demo.break_some().await.unwrap();
-    let given = json!({ "plaid": demo.plaid.url(), "mailbox": demo.mailbox.url() });
-    let walked = walk(&tools, "demo", given).await;
-    assert_eq!(walked.steps.len(), 2, "{:?}", walked.steps);
-    demo.stop().await;
 }

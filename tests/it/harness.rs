@@ -8,7 +8,7 @@ pub mod command;
 pub mod dns;
 pub mod mail_server;
 pub mod repair;
-mod store;
+pub mod store;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

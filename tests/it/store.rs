@@ -1,5 +1,6 @@
 //! The store's operations on real files.
 
+mod accounts;
 mod breaker;
 mod import;
 mod inbox;

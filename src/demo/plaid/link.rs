@@ -1,6 +1,7 @@
 //! Link: the script that an application's page loads, the page inside its frame, Hosted Link, and what they change.
 //!
 //! A success here really repairs the Item. The page asks [`start`] and [`finish`] over HTTP; tests may call them directly.
+//! At OAuth banks the way leads through the bank's own page: [`link_bank`](super::link_bank).
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::link_bank;
 use super::link_token::{self, End, LinkToken, Session};
 use super::truth::{Bank, Item};
 use super::webhooks::{self, Parcel};
@@ -22,6 +24,9 @@ use crate::demo::serve::{self, Frames};
 
 /// Where Plaid keeps the script on its own host.
 pub(super) const SCRIPT_PATH: &str = "/link/v2/stable/link-initialize.js";
+
+/// What Link says of a wrong password.
+pub(super) const WRONG_PASSWORD: &str = "INVALID_CREDENTIALS";
 
 /// The routes of Link.
 pub(super) fn routes() -> Router<Arc<World>> {
@@ -33,7 +38,7 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/link/link.js", get(|| async { serve::asset(serve::SCRIPT, include_str!("pages/link.js")) }))
         .route("/link/link.css", get(|| async { serve::asset(serve::STYLE, include_str!("pages/link.css")) }))
         .route("/link/api/start", post(post_start))
-        .route("/link/api/wrong-password", post(post_wrong_password))
+        .route("/link/api/fail", post(post_fail))
         .route("/link/api/finish", post(post_finish))
 }
 
@@ -77,6 +82,12 @@ pub struct View {
     pub accounts: Vec<Value>,
     /// Whether this is Hosted Link.
     pub hosted: bool,
+    /// Whether the login is at the bank's own page.
+    pub oauth: bool,
+    /// Whether the bank's page can lead back in the same window.
+    pub redirects: bool,
+    /// Back from the bank's page: what was decided there.
+    pub returned: Option<bool>,
 }
 
 /// What the person did.
@@ -112,12 +123,13 @@ pub struct Finished {
 
 /// Opens a session.
 ///
+/// Opens a session, or goes on with the one that went to the bank's page under this `oauth_state_id`.
+///
 /// # Errors
 /// `INVALID_LINK_TOKEN` when the token is unknown, expired or used.
-pub(super) fn start(world: &World, door: &Door) -> Result<View, PlaidError> {
+pub(super) fn start(world: &World, door: &Door, oauth_state_id: Option<&str>) -> Result<View, PlaidError> {
     let now = world.now();
     let mut state = world.lock();
-    let link_session_id = state.uuid();
     let found = match door {
         Door::LinkToken(token) => state.links.get(token),
         Door::Hosted(id) => {
@@ -126,9 +138,13 @@ pub(super) fn start(world: &World, door: &Door) -> Result<View, PlaidError> {
     };
     let link = found.filter(|link| link.opens(now)).ok_or_else(PlaidError::invalid_link_token)?.clone();
     let (item, bank) = item_of(&state, &link)?;
-    let mut session =
-        Session { id: link_session_id.clone(), started_at: now, finished_at: None, events: Vec::new(), end: None };
-    session.events.push(event(&mut state, "TRANSITION_VIEW", &bank, None, now));
+    let (link_session_id, returned) = match oauth_state_id {
+        Some(state_id) => {
+            let (session, allowed) = link_bank::decision(&link, state_id)?;
+            (session, Some(allowed))
+        }
+        None => (state.uuid(), None),
+    };
     // At most OAuth banks the choice appears whatever was asked for.
     let choose_accounts = link.choose_accounts || bank.oauth;
     let view = View {
@@ -142,8 +158,16 @@ pub(super) fn start(world: &World, door: &Door) -> Result<View, PlaidError> {
         choose_accounts,
         accounts: if choose_accounts { choice(&item) } else { Vec::new() },
         hosted: link.hosted.is_some(),
+        oauth: bank.oauth,
+        redirects: link.hosted.is_some() || link.redirect_uri.is_some(),
+        returned,
     };
-    link_mut(&mut state, &link.token)?.sessions.push(session);
+    if returned.is_none() {
+        let events = vec![event(&mut state, "TRANSITION_VIEW", &bank, None, now)];
+        let id = view.link_session_id.clone();
+        let session = Session { id, started_at: now, finished_at: None, events, end: None, detour: None };
+        link_mut(&mut state, &link.token)?.sessions.push(session);
+    }
     drop(state);
     world.changed();
     Ok(view)
@@ -158,18 +182,18 @@ fn choice(item: &Item) -> Vec<Value> {
     item.shared.iter().map(|a| row(a, true)).chain(item.unshared.iter().map(|a| row(a, false))).collect()
 }
 
-fn item_of(state: &State, link: &LinkToken) -> Result<(Item, Bank), PlaidError> {
+pub(super) fn item_of(state: &State, link: &LinkToken) -> Result<(Item, Bank), PlaidError> {
     let item =
         state.items.get(&link.item_id).filter(|item| !item.removed).ok_or_else(PlaidError::invalid_link_token)?;
     Ok((item.clone(), state.bank_of(item)))
 }
 
-fn link_mut<'a>(state: &'a mut State, token: &str) -> Result<&'a mut LinkToken, PlaidError> {
+pub(super) fn link_mut<'a>(state: &'a mut State, token: &str) -> Result<&'a mut LinkToken, PlaidError> {
     state.links.get_mut(token).ok_or_else(PlaidError::invalid_link_token)
 }
 
 /// A session that is open: of a token that opens, and not ended yet.
-fn session_mut<'a>(link: &'a mut LinkToken, id: &str) -> Result<&'a mut Session, PlaidError> {
+pub(super) fn session_mut<'a>(link: &'a mut LinkToken, id: &str) -> Result<&'a mut Session, PlaidError> {
     let session = link.sessions.iter_mut().find(|session| session.id == id && session.finished_at.is_none());
     session.ok_or_else(PlaidError::invalid_link_token)
 }
@@ -184,10 +208,10 @@ fn event(state: &mut State, name: &str, bank: &Bank, error: Option<&PlaidError>,
     json!({ "event_id": state.uuid(), "event_name": name, "event_metadata": metadata, "timestamp": now })
 }
 
-/// Notes a wrong password, and answers what Link shows. Too many of them use the token up.
-pub(super) fn wrong_password(world: &World, token: &str, session_id: &str) -> Result<Value, PlaidError> {
+/// Notes an error, and answers what Link shows. Too many wrong passwords use the token up.
+pub(super) fn fail(world: &World, token: &str, session_id: &str, code: &str) -> Result<Value, PlaidError> {
     let now = world.now();
-    let error = Trouble::new("INVALID_CREDENTIALS").refusal();
+    let error = Trouble::new(code).refusal();
     let mut state = world.lock();
     let link = link_mut(&mut state, token)?.clone();
     let (_, bank) = item_of(&state, &link)?;
@@ -197,7 +221,7 @@ pub(super) fn wrong_password(world: &World, token: &str, session_id: &str) -> Re
     if !link.opens(now) {
         return Err(PlaidError::invalid_link_token());
     }
-    link.wrong_passwords += 1;
+    link.wrong_passwords += u32::from(code == WRONG_PASSWORD);
     link.used = link.wrong_passwords >= link_token::WRONG_PASSWORDS_MAX;
     session_mut(link, session_id)?.events.push(noted);
     Ok(error.body(&request_id))
@@ -266,7 +290,7 @@ fn succeed(
     let item = item.clone();
     let institution = link_token::institution_in_link(&state.bank_of(&item));
     if let Some(link) = state.links.get_mut(&link.token) {
-        link.used = true;
+        link.used = link.hosted.is_some() || world.options.environment != "sandbox";
     }
     let metadata = json!({
         "institution": institution,
@@ -320,14 +344,25 @@ struct Step {
     link_session_id: String,
     #[serde(default)]
     outcome: Option<Outcome>,
+    #[serde(default)]
+    error_code: Option<String>,
 }
 
-async fn post_start(Shared(world): Shared<Arc<World>>, Json(door): Json<Door>) -> Response {
-    respond(&world, start(&world, &door))
+/// How a page opens a session.
+#[derive(Deserialize)]
+struct Opening {
+    door: Door,
+    #[serde(default)]
+    oauth_state_id: Option<String>,
 }
 
-async fn post_wrong_password(Shared(world): Shared<Arc<World>>, Json(step): Json<Step>) -> Response {
-    respond(&world, wrong_password(&world, &step.link_token, &step.link_session_id))
+async fn post_start(Shared(world): Shared<Arc<World>>, Json(opening): Json<Opening>) -> Response {
+    respond(&world, start(&world, &opening.door, opening.oauth_state_id.as_deref()))
+}
+
+async fn post_fail(Shared(world): Shared<Arc<World>>, Json(step): Json<Step>) -> Response {
+    let code = step.error_code.as_deref().unwrap_or(WRONG_PASSWORD);
+    respond(&world, fail(&world, &step.link_token, &step.link_session_id, code))
 }
 
 async fn post_finish(Shared(world): Shared<Arc<World>>, Json(step): Json<Step>) -> Response {
@@ -335,7 +370,7 @@ async fn post_finish(Shared(world): Shared<Arc<World>>, Json(step): Json<Step>) 
     respond(&world, finish(&world, &step.link_token, &step.link_session_id, &outcome))
 }
 
-fn respond<T: Serialize>(world: &World, result: Result<T, PlaidError>) -> Response {
+pub(super) fn respond<T: Serialize>(world: &World, result: Result<T, PlaidError>) -> Response {
     match result {
         Ok(body) => Json(body).into_response(),
         Err(error) => {

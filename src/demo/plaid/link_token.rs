@@ -109,8 +109,9 @@ pub(super) struct LinkToken {
     pub(super) language: String,
     pub(super) choose_accounts: bool,
     pub(super) hosted: Option<Hosted>,
+    pub(super) redirect_uri: Option<String>,
     pub(super) expires_at: Timestamp,
-    /// A success or too many wrong passwords used it up.
+    /// Too many wrong passwords used it up, or a success: only in the Sandbox the SDK's tokens open again after one.
     pub(super) used: bool,
     pub(super) wrong_passwords: u32,
     pub(super) sessions: Vec<Session>,
@@ -133,6 +134,16 @@ pub(super) struct Session {
     pub(super) finished_at: Option<Timestamp>,
     pub(super) events: Vec<Value>,
     pub(super) end: Option<End>,
+    pub(super) detour: Option<Detour>,
+}
+
+/// A way through the bank's own page.
+#[derive(Clone)]
+pub(super) struct Detour {
+    /// Plaid's `oauth_state_id`.
+    pub(super) state_id: String,
+    /// What the person decided there; nothing as long as they are there.
+    pub(super) allowed: Option<bool>,
 }
 
 /// How a session ended.
@@ -209,6 +220,7 @@ pub(super) fn create(state: &mut State, ask: &Ask<'_>) -> Result<Value, PlaidErr
         language: language.to_owned(),
         choose_accounts,
         hosted,
+        redirect_uri: body.get("redirect_uri").and_then(Value::as_str).map(str::to_owned),
         expires_at: ask.now + life,
         used: false,
         wrong_passwords: 0,

@@ -10,6 +10,7 @@
 mod endpoints;
 mod faults;
 mod link;
+mod link_bank;
 mod link_token;
 mod stage;
 mod trigger;
@@ -126,6 +127,7 @@ impl FakePlaid {
         let world = Arc::new(World::new(options, listener.local_addr()?).map_err(io::Error::other)?);
         let router = Router::new()
             .merge(link::routes())
+            .merge(link_bank::routes())
             .merge(stage::routes())
             .fallback_service(post(endpoints::answer).with_state(Arc::clone(&world)))
             .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -282,7 +284,7 @@ impl FakePlaid {
     /// # Errors
     /// `INVALID_LINK_TOKEN` when the token is unknown, expired or used.
     pub fn link_start(&self, door: &Door) -> Result<View, PlaidError> {
-        link::start(&self.world, door)
+        link::start(&self.world, door, None)
     }
 
     /// Enters a wrong password; answers the error that Link shows.
@@ -290,7 +292,7 @@ impl FakePlaid {
     /// # Errors
     /// `INVALID_LINK_TOKEN` when the session is over, or too many passwords were wrong.
     pub fn link_wrong_password(&self, view: &View) -> Result<Value, PlaidError> {
-        link::wrong_password(&self.world, &view.link_token, &view.link_session_id)
+        link::fail(&self.world, &view.link_token, &view.link_session_id, link::WRONG_PASSWORD)
     }
 
     /// Ends a session as the page would.

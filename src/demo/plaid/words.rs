@@ -171,7 +171,15 @@ fn describe(code: &str) -> (&'static str, &'static str, Option<&'static str>) {
             "the institution is currently not responding",
             Some("This bank is not responding at the moment. Please try again later."),
         ),
+        other if other.ends_with("RATE_LIMIT") => ("RATE_LIMIT_EXCEEDED", "rate limit exceeded", None),
+        "INTERNAL_SERVER_ERROR" | "PLANNED_MAINTENANCE" => ("API_ERROR", "an unexpected error occurred", None),
+        "UNAUTHORIZED_INSTITUTION" | "UNSUPPORTED_RESPONSE" => {
+            ("INSTITUTION_ERROR", "the institution cannot be used", None)
+        }
         other if other.starts_with("INSTITUTION_") => ("INSTITUTION_ERROR", "the institution cannot be used", None),
+        "ADDITIONAL_CONSENT_REQUIRED" | "INVALID_ACCOUNT_ID" | "INVALID_LINK_CUSTOMIZATION" => {
+            ("INVALID_INPUT", "the request does not fit", None)
+        }
         _ => ("ITEM_ERROR", "the item needs attention", None),
     }
 }

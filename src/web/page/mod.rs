@@ -385,7 +385,11 @@ fn trouble(view: &View<'_>, words: &'static Words, what: &Trouble, path: &str) -
         Trouble::Busy => ([&*text.busy, &*text.soon], None, StatusCode::TOO_MANY_REQUESTS),
     };
     let mut notice = Notice::new(&text.heading, &paragraphs);
-    notice.link = Some((path.to_owned(), &text.again));
+    let support = &view.brand.support_email;
+    notice.link = Some(match what {
+        Trouble::Ours { .. } => (format!("mailto:{support}"), support),
+        Trouble::Plaid | Trouble::Bank { .. } | Trouble::Busy => (path.to_owned(), &text.again),
+    });
     notice.render(view, words, status, bank)
 }
 

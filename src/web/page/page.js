@@ -32,8 +32,9 @@ const TYPES = {
 RATE_LIMIT_EXCEEDED: 'limit', INSTITUTION_ERROR: 'bank_down', API_ERROR: 'plaid_down',
 INVALID_INPUT: 'ours', INVALID_REQUEST: 'ours'
 };
-// After these the person goes to the application.
+// After these the person goes to the application, and after these the page's own button is not what comes next.
 const TO_APP = ['anew', 'other_login', 'slow'];
+const NOT_AGAIN = ['anew', 'other_login', 'slow', 'ours', 'limit', 'blocked', 'bank_down'];
 
 const byId = id => document.getElementById(id);
 const pause = ms => new Promise(done => setTimeout(done, ms));
@@ -237,6 +238,7 @@ say: function (key) {
 const line = section.querySelector('.status');
 sayInto(line, bank, key);
 if (key === 'blocked') offerHosted(line, this);
+form.classList.toggle('second', NOT_AGAIN.includes(key));
 byId('open').hidden = !TO_APP.includes(key);
 },
 rest: () => mark(false),

@@ -301,7 +301,9 @@ fn the_script_and_its_words_agree() {
             assert!(words.contains_key(&key), "{before}{key}{after} has no words");
         }
     }
-    for (open, close) in [("CLASSES = {", '}'), ("TYPES = {", '}'), ("TO_APP = [", ']'), ("say({", '}')] {
+    for (open, close) in
+        [("CLASSES = {", '}'), ("TYPES = {", '}'), ("TO_APP = [", ']'), ("NOT_AGAIN = [", ']'), ("say({", '}')]
+    {
         let table = script.split_once(open).unwrap().1.split_once(close).unwrap().0;
         for said in table.split('\'').skip(1).step_by(2) {
             assert!(words.contains_key(said), "{said} has no words");

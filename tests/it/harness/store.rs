@@ -1,8 +1,12 @@
 //! What a story sees of the store's file, without asking the daemon: what is due, what is left, all rows.
 
+use std::path::Path;
+
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
+
+use relinkd::engine::clock::Clock;
 
 use super::World;
 
@@ -42,24 +46,42 @@ const NEXT: &str = "
 const NEXT_QUESTION: &str = "
     select min(due_at) from (select due_at from turns union all select due_at from outbox)";
 
+fn look_into(path: &Path) -> Connection {
+    let looking = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store is there");
+    looking.busy_timeout(std::time::Duration::from_secs(5)).expect("a time limit");
+    looking.execute_batch(TURNS).expect("a view");
+    looking
+}
+
+/// What is due or under way. The clock is read after the store: what was due when it was written is seen.
+pub fn busy_in(path: &Path, clock: &Clock) -> Vec<String> {
+    let store = look_into(path);
+    let mut statement = store.prepare(BUSY).expect("the schema");
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+    let all: Vec<(String, i64)> = rows.collect::<Result<_, _>>().expect("a text and a time");
+    let now = clock.now().as_millisecond();
+    all.into_iter().filter(|(_, due_at)| *due_at <= now).map(|(what, _)| what).collect()
+}
+
+/// Every row of every table, as text.
+pub fn rows_in(path: &Path) -> Vec<String> {
+    let store = look_into(path);
+    let tables = "select name from sqlite_schema where type = 'table' and name not like 'sqlite_%' order by name";
+    let mut names = store.prepare(tables).expect("the schema");
+    let names = names.query_map([], |row| row.get::<_, String>(0)).expect("names");
+    names.flat_map(|name| table(&store, &name.expect("a name"))).collect()
+}
+
 impl World {
     fn look(&self) -> Connection {
-        let path = self.store_path();
-        let looking = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store is there");
-        looking.busy_timeout(std::time::Duration::from_secs(5)).expect("a time limit");
-        looking.execute_batch(TURNS).expect("a view");
-        looking
+        look_into(&self.store_path())
     }
 
-    /// What is due or under way. The clock is read after the store: what was due when it was written is seen.
     pub(super) fn busy(&self) -> Vec<String> {
-        let store = self.look();
-        let mut statement = store.prepare(BUSY).expect("the schema");
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
-        let all: Vec<(String, i64)> = rows.collect::<Result<_, _>>().expect("a text and a time");
-        let (now, held) = (self.clock.now().as_millisecond(), self.plaid_is_left_alone_until());
+        let busy = busy_in(&self.store_path(), &self.clock);
+        let held = self.plaid_is_left_alone_until();
         let is_held = |what: &str| held.is_some() && (what.starts_with("turn ") || what.starts_with("outbox "));
-        all.into_iter().filter(|(what, due_at)| *due_at <= now && !is_held(what)).map(|(what, _)| what).collect()
+        busy.into_iter().filter(|what| !is_held(what)).collect()
     }
 
     /// Until when the daemon puts no question to Plaid, if for longer than a moment.
@@ -91,11 +113,7 @@ impl World {
 
     /// Every row of every table, as text.
     pub fn rows(&self) -> Vec<String> {
-        let store = self.look();
-        let tables = "select name from sqlite_schema where type = 'table' and name not like 'sqlite_%' order by name";
-        let mut names = store.prepare(tables).expect("the schema");
-        let names = names.query_map([], |row| row.get::<_, String>(0)).expect("names");
-        names.flat_map(|name| table(&store, &name.expect("a name"))).collect()
+        rows_in(&self.store_path())
     }
 }
 

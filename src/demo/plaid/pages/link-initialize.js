@@ -7,10 +7,11 @@
   const home = new URL(document.currentScript.src).origin;
   const nothing = () => {};
 
-  function overlay(token) {
+  function overlay(token, oauthState) {
     const frame = document.createElement('iframe');
-    const here = encodeURIComponent(window.location.origin);
-    frame.src = `${home}/link/session/${encodeURIComponent(token)}?origin=${here}`;
+    const query = new URLSearchParams({ origin: window.location.origin });
+    if (oauthState) query.set('oauth_state_id', oauthState);
+    frame.src = `${home}/link/session/${encodeURIComponent(token)}?${query}`;
     frame.title = 'Log in to your bank';
     frame.id = 'plaid-link-iframe-1';
     const looks = {
@@ -21,7 +22,19 @@
     return frame;
   }
 
+  // Where the bank led back to: its address carries the state and nothing else.
+  function stateIn(address) {
+    const { searchParams, hash } = new URL(address);
+    const state = searchParams.get('oauth_state_id');
+    if (!state || hash || [...searchParams].length > 1) {
+      throw new Error('receivedRedirectUri has to be the whole address, with oauth_state_id and nothing else.');
+    }
+    return state;
+  }
+
   function create(options) {
+    const { receivedRedirectUri } = options ?? {};
+    const oauthState = receivedRedirectUri && stateIn(receivedRedirectUri);
     const { token, onSuccess = nothing, onExit = nothing, onEvent = nothing, onLoad = nothing } = options ?? {};
     if (typeof token !== 'string' || token === '') {
       throw new Error('Missing Link parameter. Link requires a "token" to be created.');
@@ -62,7 +75,7 @@
       returnTo = document.activeElement;
       behind = [...document.body.children].filter((element) => !element.inert);
       for (const element of behind) element.inert = true;
-      frame = overlay(token);
+      frame = overlay(token, oauthState);
       window.addEventListener('message', receive);
       document.body.append(frame);
       frame.focus();

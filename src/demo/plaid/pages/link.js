@@ -4,9 +4,10 @@
   'use strict';
 
   const $ = (id) => document.getElementById(id);
-  const [, , door, key] = window.location.pathname.split('/');
-  const hosted = door === 'hosted';
-  const parentOrigin = new URLSearchParams(window.location.search).get('origin');
+  const [, , kind, key] = window.location.pathname.split('/');
+  const hosted = kind === 'hosted';
+  const query = new URLSearchParams(window.location.search);
+  const parentOrigin = query.get('origin');
   const framed = window.parent !== window;
   let session = null;
   let lastError = null;
@@ -75,12 +76,21 @@
     }
   }
 
+  // After these the person tries again on the spot; all others end Link.
+  const RETRIED = ['INVALID_CREDENTIALS', 'INVALID_MFA', 'INVALID_OTP', 'INVALID_PHONE_NUMBER', 'INVALID_SEND_METHOD'];
+
   function showError(error) {
     lastError = error;
-    $('alert').textContent = error.display_message;
-    $('alert').hidden = false;
     event('ERROR');
+    if (RETRIED.includes(error.error_code)) {
+      $('alert').textContent = error.display_message || error.error_message;
+      $('alert').hidden = false;
+    } else {
+      over('This did not work', error.display_message || error.error_message, 'Close');
+    }
   }
+
+  const fail = async (error_code) => showError(await post('/link/api/fail', step({ error_code })));
 
   function leave_to(redirect, title, text) {
     if (redirect) window.location.replace(redirect);
@@ -145,14 +155,56 @@
     const initials = session.bank.split(/\s+/).filter((word) => /^\p{Lu}/u.test(word)).map((word) => word[0]);
     $('badge').textContent = initials.slice(0, 2).join('') || '?';
     $('title').textContent = `Log in to ${session.bank}`;
+    $('own-login').hidden = $('wrong').hidden = session.oauth;
+    if (session.oauth) $('log-in').textContent = `Continue to ${session.bank}`;
     $('asks').textContent = `${session.client_name} asks you to log in again, so that your accounts stay connected.`;
     $('choose-legend').textContent = `${session.client_name} sees the accounts that are ticked, and no others.`;
     $('rows').replaceChildren(...session.accounts.map(row));
   }
 
+  const door = hosted ? { hosted: key } : { link_token: decodeURIComponent(key) };
+
+  async function loggedIn() {
+    if (session.choose_accounts) {
+      event('TRANSITION_VIEW');
+      show('choose');
+    } else {
+      await succeed(null);
+    }
+  }
+
+  // Back from the bank's own page: the same session goes on.
+  async function comeBack(state) {
+    session = await post('/link/api/start', { door, oauth_state_id: state });
+    fill();
+    if (session.returned) await loggedIn();
+    else await fail('INSUFFICIENT_CREDENTIALS');
+  }
+
+  // To the bank's own page: in a window of its own where there are windows, in this one where there are none.
+  async function leaveForBank() {
+    const { url, oauth_state_id } = await post('/link/api/bank/leave', step({}));
+    const windows = !hosted && !window.matchMedia('(pointer: coarse)').matches;
+    const bank = windows && window.open(url, 'bank', 'popup,width=480,height=720');
+    if (!bank) {
+      // Of a window of another origin only the address may be set.
+      if (session.redirects) window.top.location.href = url;
+      else over('The bank cannot be opened', 'Allow pop-ups for this page, then try again.', 'Close');
+      return;
+    }
+    over(`Go on at ${session.bank}`, "The bank's page is open in another window.", 'Close');
+    const decided = (message) => {
+      if (message.source !== bank || message.origin !== window.location.origin) return;
+      window.removeEventListener('message', decided);
+      once(() => comeBack(oauth_state_id));
+    };
+    window.addEventListener('message', decided);
+  }
+
   async function start() {
     if (framed) document.body.classList.add('framed');
-    session = await post('/link/api/start', hosted ? { hosted: key } : { link_token: decodeURIComponent(key) });
+    if (query.has('oauth_state_id')) return comeBack(query.get('oauth_state_id'));
+    session = await post('/link/api/start', { door });
     fill();
     event('OPEN');
     if (session.bank_down) {
@@ -166,17 +218,14 @@
     show('login');
   }
 
-  $('log-in').addEventListener('click', () => {
-    if (!session.choose_accounts) {
-      once(() => succeed(null));
-    } else {
-      event('TRANSITION_VIEW');
-      show('choose');
-    }
+  $('credentials').addEventListener('submit', (submit) => {
+    submit.preventDefault();
+    const forced = /^error_(\w+)$/.exec($('password').value);
+    if (session.oauth) once(leaveForBank);
+    else if (forced) once(() => fail(forced[1]));
+    else once(loggedIn);
   });
-  $('wrong').addEventListener('click', () => {
-    once(async () => showError(await post('/link/api/wrong-password', step({}))));
-  });
+  $('wrong').addEventListener('click', () => once(() => fail('INVALID_CREDENTIALS')));
   $('accounts').addEventListener('submit', (submit) => {
     submit.preventDefault();
     const accounts = new FormData(submit.target).getAll('account');

@@ -44,7 +44,8 @@ async fn link_tokens_are_checked_as_plaid_does() {
 
 #[tokio::test]
 async fn link_repairs_the_item_and_uses_the_token_up() {
-    let stage = Stage::new().await;
+    let production = |options: &mut Options| options.environment = "production".to_owned();
+    let stage = Stage::with(production, Bank::new("ins_1", "Bank of Example"), vec![200]).await;
     stage.break_login().await;
     let answer = stage.link_token(json!({})).await;
     let view = stage.open(&answer);
@@ -58,7 +59,7 @@ async fn link_repairs_the_item_and_uses_the_token_up() {
 
     let view = stage.open(&answer);
     let done = stage.plaid.link_finish(&view, &Outcome::Success { accounts: None }).unwrap();
-    assert!(done.public_token.unwrap().starts_with("public-sandbox-"));
+    assert!(done.public_token.unwrap().starts_with("public-production-"));
     assert_eq!(done.metadata["accounts"].as_array().unwrap().len(), 2);
     assert!(stage.plaid.item(&stage.item.id).unwrap().trouble.is_none());
     assert!(stage.received().is_empty(), "nothing announces a repair by the SDK");
@@ -75,6 +76,49 @@ async fn link_repairs_the_item_and_uses_the_token_up() {
     stage.pass(6 * 3600 + 1);
     let (_, told) = stage.ask("/link/token/get", json!({ "link_token": view.link_token })).await;
     assert_eq!(told["link_sessions"], json!([]), "forgotten after six hours");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn the_sandbox_opens_a_used_token_again() {
+    let stage = Stage::new().await;
+    let answer = stage.link_token(json!({})).await;
+    stage.plaid.link_finish(&stage.open(&answer), &Outcome::Success { accounts: None }).unwrap();
+    stage.open(&answer);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn an_oauth_bank_leads_out_of_link_and_back() {
+    let bank = Bank { oauth: true, ..Bank::new("ins_1", "Bank of Example") };
+    let stage = Stage::with(|_| (), bank, vec![200]).await;
+    let post = async |path: &str, body: Value| -> Value {
+        let url = format!("{}{path}", stage.plaid.url());
+        stage.http.post(url).json(&body).send().await.unwrap().json().await.unwrap()
+    };
+    let back = "https://app.example/back";
+    let hosted = json!({ "hosted_link": {} });
+    for (more, allow) in [(json!({ "redirect_uri": back }), true), (json!({}), true), (hosted, false)] {
+        let answer = stage.link_token(more).await;
+        let view = stage.open(&answer);
+        let has_back = answer["hosted_link_url"].is_string() || view.redirects;
+        assert!(view.oauth && view.choose_accounts && view.returned.is_none());
+        let step = json!({ "link_token": view.link_token, "link_session_id": view.link_session_id });
+        let out = post("/link/api/bank/leave", step).await;
+        let state = out["oauth_state_id"].clone();
+        let opening = json!({ "door": { "link_token": view.link_token }, "oauth_state_id": state });
+        assert_eq!(post("/link/api/start", opening.clone()).await["error_code"], "INVALID_LINK_TOKEN", "not decided");
+        let seen = post("/link/api/bank/view", json!({ "oauth_state_id": state })).await;
+        assert_eq!((&seen["bank"], &seen["client_name"]), (&json!("Bank of Example"), &json!("Example App")));
+        let decided = post("/link/api/bank/decide", json!({ "oauth_state_id": state, "allow": allow })).await;
+        assert_eq!(decided["redirect"].is_string(), has_back, "{decided}");
+        let again = post("/link/api/start", opening).await;
+        assert_eq!(again["link_session_id"], view.link_session_id, "the same session goes on");
+        assert_eq!(again["returned"], allow);
+        let foreign = stage.link_token(json!({})).await;
+        let foreign = json!({ "door": { "link_token": foreign["link_token"] }, "oauth_state_id": state });
+        assert_eq!(post("/link/api/start", foreign).await["error_code"], "INVALID_LINK_TOKEN", "the same token only");
+    }
     stage.stop().await;
 }
 
@@ -126,7 +170,7 @@ async fn hosted_link_sends_a_webhook_and_goes_back() {
         stage.http.post(url).json(&body).send().await.unwrap().json().await.unwrap()
     };
     for (outcome, status) in [(json!({ "kind": "exit" }), "EXITED"), (json!({ "kind": "success" }), "SUCCESS")] {
-        let view = post("/link/api/start", json!({ "hosted": id })).await;
+        let view = post("/link/api/start", json!({ "door": { "hosted": id } })).await;
         let mut step = json!({ "link_token": view["link_token"], "link_session_id": view["link_session_id"] });
         step["outcome"] = outcome;
         let done = post("/link/api/finish", step).await;
@@ -139,6 +183,6 @@ async fn hosted_link_sends_a_webhook_and_goes_back() {
     assert!(stage.plaid.item(&stage.item.id).unwrap().trouble.is_none());
     let (_, told) = stage.ask("/link/token/get", json!({ "link_token": answer["link_token"] })).await;
     assert_eq!(told["link_sessions"][1]["events"][1]["event_name"], "HANDOFF");
-    assert_eq!(post("/link/api/start", json!({ "hosted": id })).await["error_code"], "INVALID_LINK_TOKEN");
+    assert_eq!(post("/link/api/start", json!({ "door": { "hosted": id } })).await["error_code"], "INVALID_LINK_TOKEN");
     stage.stop().await;
 }
