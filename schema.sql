@@ -144,7 +144,9 @@ create index journal_by_item on journal (item_id, id);
 create table inbox (
   id            integer primary key,
   received_at   integer not null,
-  signed_at     integer not null,         -- `iat` of the signature
+  source        text not null default 'delivered' check (source in ('delivered', 'caught_up')),
+  message_id    text,                     -- caught_up: Plaid's `webhook_message_id`
+  signed_at     integer not null,         -- `iat` of the signature; caught_up: when Plaid sent it, which nobody signed
   age           text not null check (age in ('fresh', 'late', 'early')),
   body_sha256   blob not null,
   body          blob not null,            -- sealed
@@ -153,12 +155,14 @@ create table inbox (
   webhook_code  text,
   item_id       text,
   note          text,                     -- why it was not applied
-  settled_at    integer
+  settled_at    integer,
+  check ((source = 'caught_up') = (message_id is not null))
 ) strict;
 
 create index inbox_new on inbox (id) where status = 'new';
 create index inbox_parked on inbox (item_id, id) where status = 'parked';
 create index inbox_signed on inbox (signed_at);
+create unique index inbox_message on inbox (message_id) where message_id is not null;
 create index inbox_by_item on inbox (item_id, signed_at);
 
 -- What is to be done outside a step. The key makes writing one twice nothing.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Engine;
 use super::apply::tell;
@@ -10,7 +10,7 @@ use crate::config::LateWebhooks;
 use crate::domain::event::Event;
 use crate::domain::ids::ItemId;
 use crate::plaid::webhook::{self, Webhook};
-use crate::store::{Age, Meaning, Receipt, StoreError, Unread, Verdict};
+use crate::store::{Age, Known, Meaning, Receipt, Source, StoreError, Unless, Unread, Verdict};
 
 /// How many webhooks one commit applies.
 const BATCH: u32 = 256;
@@ -18,6 +18,8 @@ const BATCH: u32 = 256;
 /// A late webhook that is older than this is not applied, whatever it says.
 const LATE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
+/// A webhook is taken so much earlier than Plaid says that it was sent, if this clock is behind.
+const SENDING: SignedDuration = SignedDuration::from_mins(2);
 const CLOSED: &str = "its body does not open with any configured data_key";
 const FOREIGN: &str = "is of another environment than [plaid] environment";
 
@@ -43,10 +45,11 @@ impl Engine {
         let meaning = match (receipt.status.as_str(), &item, &webhook) {
             ("new", _, _) => nothing("it is not applied yet and will be without this"),
             ("applied", Some(item), _) => {
-                Meaning::Item { item: item.clone(), events: vec![Event::Suspected], if_seen: None }
+                Meaning::Item { item: item.clone(), events: vec![Event::Suspected], unless: None }
             }
             (_, _, None) => nothing(CLOSED),
             (_, _, Some(webhook)) if self.is_foreign(webhook) => nothing(FOREIGN),
+            (_, _, Some(webhook)) if unread.source == Source::CaughtUp => caught_up(webhook, unread),
             (_, _, Some(webhook)) => fresh(webhook, unread),
         };
         verdict(unread, webhook.as_ref(), meaning)
@@ -66,6 +69,10 @@ impl Engine {
         if self.is_foreign(&webhook) {
             let item = webhook.item_id.clone();
             return verdict(unread, Some(&webhook), Meaning::Nothing { item, note: FOREIGN });
+        }
+        if unread.source == Source::CaughtUp {
+            let meaning = caught_up(&webhook, unread);
+            return verdict(unread, Some(&webhook), meaning);
         }
         let meaning = match unread.age {
             Age::Fresh => fresh(&webhook, unread),
@@ -92,7 +99,7 @@ fn verdict(unread: &Unread, webhook: Option<&Webhook>, meaning: Meaning) -> Verd
 
 fn fresh(webhook: &Webhook, unread: &Unread) -> Meaning {
     match webhook::meaning(webhook, unread.signed_at) {
-        webhook::Meaning::Item { item, events } => Meaning::Item { item, events, if_seen: None },
+        webhook::Meaning::Item { item, events } => Meaning::Item { item, events, unless: None },
         webhook::Meaning::Session { link_token, event } => Meaning::Session { link_token, event },
         webhook::Meaning::Nothing(why) => Meaning::Nothing { item: webhook.item_id.clone(), note: why.name() },
     }
@@ -101,7 +108,7 @@ fn fresh(webhook: &Webhook, unread: &Unread) -> Meaning {
 /// A signature that is not of this moment proves who wrote the webhook, not when: ask what is so.
 fn suspicious(webhook: &Webhook, note: &'static str) -> Meaning {
     match &webhook.item_id {
-        Some(item) => Meaning::Item { item: item.clone(), events: vec![Event::Suspected], if_seen: None },
+        Some(item) => Meaning::Item { item: item.clone(), events: vec![Event::Suspected], unless: None },
         None => Meaning::Nothing { item: None, note },
     }
 }
@@ -113,5 +120,57 @@ fn late(webhook: &Webhook, unread: &Unread) -> Meaning {
     };
     let mut events: Vec<Event> = events.into_iter().filter(webhook::cannot_be_asked_for).collect();
     events.push(Event::Suspected);
-    Meaning::Item { item, events, if_seen: Some(vec![Event::Suspected]) }
+    Meaning::Item { item, events, unless: Some(Unless { known: Known::SameBytes, then: vec![Event::Suspected] }) }
+}
+
+/// What Plaid lists as sent is believed as a late webhook is, however old it is: what no answer of Plaid tells is applied,
+/// unless the Item knows it already or it was overtaken. The end of a Link session is a claim of then: it is no more than a
+/// reason to ask now.
+fn caught_up(webhook: &Webhook, unread: &Unread) -> Meaning {
+    match webhook::meaning(webhook, unread.signed_at) {
+        webhook::Meaning::Item { item, events } => {
+            let mut events: Vec<Event> = events.into_iter().filter(webhook::cannot_be_asked_for).collect();
+            let said = events.iter().map(Event::name).collect();
+            let cured = events.iter().flat_map(cured_by).copied().collect();
+            events.push(Event::Suspected);
+            let at = unread.signed_at.checked_sub(SENDING).unwrap_or(Timestamp::MIN);
+            let known = Known::Since { at, said, cured };
+            Meaning::Item { item, events, unless: Some(Unless { known, then: vec![Event::Suspected] }) }
+        }
+        webhook::Meaning::Session { link_token, .. } => Meaning::Session { link_token, event: Event::Suspected },
+        webhook::Meaning::Nothing(why) => Meaning::Nothing { item: webhook.item_id.clone(), note: why.name() },
+    }
+}
+
+/// The events that cure what this one told, by their names in the journal: it does not come back.
+fn cured_by(event: &Event) -> &'static [&'static str] {
+    match event {
+        Event::NewAccounts => &["update_mode_finished"],
+        Event::Revoked { .. } | Event::Expiring { .. } => &["update_mode_finished", "login_repaired"],
+        Event::AccountRevoked { .. }
+        | Event::Registered { .. }
+        | Event::Imported { .. }
+        | Event::LettersReleased
+        | Event::LoginRequired(_)
+        | Event::LoginRepaired
+        | Event::Suspected
+        | Event::Observed(_)
+        | Event::TokenRefused { .. }
+        | Event::UpdateModeStarted { .. }
+        | Event::UpdateModeFinished
+        | Event::UpdateModeLeft
+        | Event::Tick
+        | Event::WebhookMissed { .. }
+        | Event::WebhooksAdopted
+        | Event::AccountsChanged { .. }
+        | Event::Removed { .. }
+        | Event::Snoozed { .. }
+        | Event::Resumed
+        | Event::Superseded { .. }
+        | Event::Unsuperseded
+        | Event::LetterComposed(_)
+        | Event::LetterSent(_)
+        | Event::LetterWaits { .. }
+        | Event::LetterWithheld(_) => &[],
+    }
 }

@@ -9,6 +9,7 @@ mod accounts;
 pub mod apply;
 mod banks;
 mod call;
+pub mod catch_up;
 pub mod clock;
 mod compose;
 mod dispatch;

@@ -1,6 +1,6 @@
 //! The table `inbox`: webhooks as received. A row here is what an answer of 200 promises.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, named_params};
 
 use super::columns::{Record, ms, name_of};
@@ -28,6 +28,40 @@ pub enum Age {
 
 pub(crate) const AGES: [(Age, &str); 3] = [(Age::Fresh, "fresh"), (Age::Late, "late"), (Age::Early, "early")];
 
+/// How a webhook came to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Plaid sent it, signed.
+    Delivered,
+    /// It was in Plaid's list of what was sent, when that was asked for.
+    CaughtUp,
+}
+
+const SOURCES: [(Source, &str); 2] = [(Source::Delivered, "delivered"), (Source::CaughtUp, "caught_up")];
+
+/// How far Plaid's time of sending and the time of the signature may be apart.
+const SIGNING: SignedDuration = SignedDuration::from_mins(1);
+
+/// A webhook from Plaid's list of what was sent. Its payload can hold what opens a Link session: no `Debug`.
+pub struct ListedWebhook {
+    /// Plaid's name for it.
+    pub message_id: String,
+    /// When Plaid first sent it.
+    pub sent_at: Timestamp,
+    /// When Plaid sent it last.
+    pub last_attempt_at: Timestamp,
+    /// Its `webhook_type`.
+    pub webhook_type: Option<String>,
+    /// Its `webhook_code`.
+    pub webhook_code: Option<String>,
+    /// The Item that it names.
+    pub item: Option<ItemId>,
+    /// The SHA-256 of the body.
+    pub body_sha256: [u8; 32],
+    /// The body.
+    pub body: Vec<u8>,
+}
+
 /// A verified webhook, sealed and ready to be appended.
 pub struct NewWebhook {
     pub(crate) id: i64,
@@ -43,7 +77,9 @@ pub struct NewWebhook {
 pub struct Unread {
     /// Its number.
     pub id: i64,
-    /// When Plaid signed it.
+    /// How it came.
+    pub source: Source,
+    /// When Plaid signed it; when Plaid sent it, where it was caught up with.
     pub signed_at: Timestamp,
     /// When it came.
     pub received_at: Timestamp,
@@ -77,8 +113,8 @@ pub enum Meaning {
         item: ItemId,
         /// What happened, in order.
         events: Vec<Event>,
-        /// These instead, if the same bytes with the same signature time came before.
-        if_seen: Option<Vec<Event>>,
+        /// When they are not to be applied.
+        unless: Option<Unless>,
     },
     /// This event, for the Item of the Link session with this Link token.
     Session {
@@ -93,6 +129,31 @@ pub enum Meaning {
         item: Option<ItemId>,
         /// Why.
         note: &'static str,
+    },
+}
+
+/// When events are not to be applied, and what is applied instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unless {
+    /// What makes them old news.
+    pub known: Known,
+    /// What is applied then.
+    pub then: Vec<Event>,
+}
+
+/// What makes a webhook old news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The same bytes with the same signature time came before.
+    SameBytes,
+    /// One of these events happened to the Item since, by their names in the journal.
+    Since {
+        /// Since when.
+        at: Timestamp,
+        /// A webhook that came by itself said the same.
+        said: Vec<&'static str>,
+        /// It was cured, whoever says so.
+        cured: Vec<&'static str>,
     },
 }
 
@@ -116,6 +177,59 @@ pub(crate) fn append(connection: &Connection, webhook: &NewWebhook) -> Result<()
         ":body": webhook.body,
     })?;
     Ok(())
+}
+
+/// Appends a webhook of Plaid's list, unless it was caught up with before. Says whether it was not.
+pub(crate) fn catch_up(
+    connection: &Connection,
+    sealer: &Sealer,
+    webhook: &ListedWebhook,
+    id: i64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "insert into inbox (id, received_at, source, message_id, signed_at, age, body_sha256, body, status)
+         values (:id, :now, 'caught_up', :message, :sent_at, 'late', :sha256, :body, 'new') on conflict do nothing",
+    )?;
+    let added = statement.execute(named_params! {
+        ":id": id,
+        ":now": ms(now),
+        ":message": webhook.message_id,
+        ":sent_at": ms(webhook.sent_at),
+        ":sha256": webhook.body_sha256.as_slice(),
+        ":body": sealer.seal(place(&id.to_string()), &webhook.body),
+    })?;
+    Ok(added == 1)
+}
+
+/// Whether a webhook of Plaid's list came by itself, or was caught up with before.
+pub(crate) fn is_known(connection: &Connection, webhook: &ListedWebhook) -> Result<bool, StoreError> {
+    let mut caught_up = connection.prepare_cached("select exists (select 1 from inbox where message_id = :message)")?;
+    if caught_up.query_row(named_params! { ":message": webhook.message_id }, |row| row.get(0))? {
+        return Ok(true);
+    }
+    let Some(item) = &webhook.item else { return Ok(false) };
+    let mut by_itself = connection.prepare_cached(
+        "select exists (select 1 from inbox where source = 'delivered' and signed_at between :from and :to
+           and item_id = :item and webhook_type is :type and webhook_code is :code)",
+    )?;
+    for sent in [webhook.sent_at, webhook.last_attempt_at] {
+        let near = named_params! {
+            ":from": ms(sent).saturating_sub(millis(SIGNING)),
+            ":to": ms(sent).saturating_add(millis(SIGNING)),
+            ":item": item.as_str(),
+            ":type": webhook.webhook_type,
+            ":code": webhook.webhook_code,
+        };
+        if by_itself.query_row(near, |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn millis(span: SignedDuration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Seals a body anew.
@@ -148,6 +262,7 @@ fn unread_row(record: &Record<'_>, sealer: &Sealer) -> Result<Unread, StoreError
     let sealed: Vec<u8> = record.get("body")?;
     Ok(Unread {
         id: record.get("id")?,
+        source: record.named("source", &SOURCES)?,
         signed_at: record.time("signed_at")?,
         received_at: record.time("received_at")?,
         age: record.named("age", &AGES)?,
@@ -242,9 +357,11 @@ pub(crate) fn backlog(connection: &Connection) -> Result<Backlog, StoreError> {
 pub struct Receipt {
     /// Its number.
     pub id: i64,
+    /// `delivered`, or `caught_up` if it was in Plaid's list of what was sent.
+    pub source: String,
     /// When it came.
     pub received_at: Timestamp,
-    /// When Plaid signed it.
+    /// When Plaid signed it; when Plaid sent it, where it was caught up with.
     pub signed_at: Timestamp,
     /// How old its signature was then: `fresh`, `late` or `early`.
     pub age: String,
@@ -317,6 +434,7 @@ pub(crate) fn one(connection: &Connection, sealer: &Sealer, id: i64) -> Result<O
 fn receipt(record: &Record<'_>) -> Result<Receipt, StoreError> {
     Ok(Receipt {
         id: record.get("id")?,
+        source: record.get("source")?,
         received_at: record.time("received_at")?,
         signed_at: record.time("signed_at")?,
         age: record.get("age")?,

@@ -37,7 +37,8 @@ pub use accounts::Account;
 pub use data_keys::DataKeyView;
 pub use error::{OpenError, StoreError};
 pub use inbox::{
-    Age, Backlog, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Unread, Verdict, WebhookFilter,
+    Age, Backlog, Known, ListedWebhook, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Source, Unless,
+    Unread, Verdict, WebhookFilter,
 };
 pub use letters::{ClaimedLetter, LetterFilter, LetterOutcome, LetterView, LineView, Outgoing};
 pub use links::{LINK_LIFE, Purpose, Session};
@@ -101,9 +102,15 @@ impl Store {
         body_sha256: [u8; 32],
         body: &[u8],
     ) -> NewWebhook {
-        let id = self.inner.last_webhook.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = self.webhook_ids(1);
         let body = self.inner.sealer.seal(inbox::place(&id.to_string()), body);
         NewWebhook { id, received_at, signed_at, age, body_sha256, body }
+    }
+
+    /// Numbers for so many webhooks in a row; the first of them.
+    fn webhook_ids(&self, count: usize) -> i64 {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.inner.last_webhook.fetch_add(count, Ordering::Relaxed) + 1
     }
 
     /// Waits until all that was asked for is on disk. The files are closed when the last handle is dropped.

@@ -15,6 +15,9 @@ use crate::domain::item::{Item, Kind, State};
 use crate::domain::step::Step;
 use crate::domain::supersede::{Sibling, is_touched};
 
+/// What stands behind a webhook in the journal's `cause` if it was caught up with.
+pub(crate) const CAUGHT_UP: &str = ", caught up";
+
 /// What follows from an event for an Item.
 pub type Decide = dyn Fn(&Item, &Event) -> Decision + Send + Sync;
 
@@ -195,6 +198,32 @@ fn append(
         ":effects": json(&step.effects),
     })?;
     Ok(())
+}
+
+/// Whether since a moment a webhook that came by itself said one of these events of an Item, or one of those others happened,
+/// whatever its cause. What was caught up with happened earlier than it stands there, and does not count.
+pub(crate) fn happened_since(
+    connection: &Connection,
+    item: &ItemId,
+    since: Timestamp,
+    said: &[&str],
+    cured: &[&str],
+) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select cause, event from journal
+         where item_id = :item and at >= :since and cause not like '%' || :caught_up",
+    )?;
+    let mut rows =
+        statement.query(named_params! { ":item": item.as_str(), ":since": ms(since), ":caught_up": CAUGHT_UP })?;
+    while let Some(row) = rows.next()? {
+        let (cause, event): (String, String) = (row.get("cause")?, row.get("event")?);
+        // JSON: `"name"`, or `{"name": …}`.
+        let name = event.split('"').nth(1).unwrap_or_default();
+        if cured.contains(&name) || (cause.starts_with("webhook ") && said.contains(&name)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Notes that one more login broke at a bank. What an import finds broke long ago, and is no outage.

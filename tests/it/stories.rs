@@ -4,6 +4,7 @@
 mod accounts;
 mod bad_disk;
 mod banks;
+mod catch_up;
 mod gaps;
 mod import;
 mod ladders;

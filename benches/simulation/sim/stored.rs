@@ -78,10 +78,10 @@ impl Shell for Stored {
                 let webhook = read(unread.body.as_deref().expect("it opens"));
                 let meaning = match webhook::meaning(&webhook, unread.signed_at) {
                     webhook::Meaning::Item { item, events } if unread.age == Age::Fresh => {
-                        Meaning::Item { item, events, if_seen: None }
+                        Meaning::Item { item, events, unless: None }
                     }
                     webhook::Meaning::Item { item, .. } => {
-                        Meaning::Item { item, events: vec![Event::Suspected], if_seen: None }
+                        Meaning::Item { item, events: vec![Event::Suspected], unless: None }
                     }
                     webhook::Meaning::Session { .. } | webhook::Meaning::Nothing(_) => {
                         Meaning::Nothing { item: None, note: "nothing" }

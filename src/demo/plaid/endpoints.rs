@@ -18,7 +18,7 @@ use super::truth::{Account, Bank, Item};
 use super::webhooks::{self, Parcel};
 use super::words::{PlaidError, Trouble};
 use super::world::{State, World};
-use super::{Options, link_token};
+use super::{Options, events, link_token};
 
 /// A request as an endpoint sees it.
 pub(super) struct Ask<'a> {
@@ -123,6 +123,7 @@ fn work(
         "/webhook_verification_key/get" => key_get(&state, &ask),
         "/link/token/create" => link_token::create(&mut state, &ask).map(Done::from),
         "/link/token/get" => link_token::get(&state, &ask).map(Done::from),
+        "/beta/webhook_events/list" => events::list(&state, &ask),
         other => unreachable!("fields_of knows {other}"),
     }
 }
@@ -138,6 +139,7 @@ fn fields_of(path: &str) -> Option<&'static [&'static str]> {
         "/webhook_verification_key/get" => &["key_id"],
         "/link/token/create" => link_token::FIELDS,
         "/link/token/get" => &["link_token"],
+        "/beta/webhook_events/list" => events::FIELDS,
         _ => return None,
     })
 }

@@ -8,6 +8,7 @@
 //! things, `faults` what can go wrong.
 
 mod endpoints;
+mod events;
 mod faults;
 mod link;
 mod link_bank;

@@ -10,6 +10,7 @@ mod institution;
 mod item;
 mod link;
 mod verification_key;
+pub mod webhook_events;
 
 use std::fmt;
 use std::time::Duration;

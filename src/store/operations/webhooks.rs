@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::Result;
 use crate::domain::ids::ItemId;
-use crate::store::inbox::{Meaning, NewWebhook, Unread, Verdict, WebhookFilter};
+use crate::store::inbox::{Known, ListedWebhook, Meaning, NewWebhook, Unless, Unread, Verdict, WebhookFilter};
 use crate::store::steps::{Rule, Told};
 use crate::store::{Backlog, Receipt, Store, inbox, items, links, seal, steps, writer};
+
+/// Where in `meta` it stands how far Plaid's list of webhooks was read.
+const EVENTS_CURSOR: &str = "webhook_events_cursor";
 
 impl Store {
     /// Appends a verified webhook. When this answers, it is on disk.
@@ -63,6 +66,62 @@ impl Store {
             Ok(told)
         };
         self.threads.write(operation).await
+    }
+
+    /// Those of these webhooks of Plaid's list that did not come by themselves and were not caught up with before.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn missed(&self, listed: Vec<ListedWebhook>) -> Result<Vec<ListedWebhook>> {
+        self.threads
+            .read(move |connection| {
+                let mut missed = Vec::new();
+                for webhook in listed {
+                    if !inbox::is_known(connection, &webhook)? {
+                        missed.push(webhook);
+                    }
+                }
+                Ok(missed)
+            })
+            .await
+    }
+
+    /// Appends webhooks of Plaid's list, and notes where the list goes on. Says how many are new.
+    ///
+    /// # Errors
+    /// What SQLite says: then none of them is there, and the list goes on where it did.
+    pub async fn catch_up(&self, listed: Vec<ListedWebhook>, cursor: Option<String>, now: Timestamp) -> Result<usize> {
+        let inner = Arc::clone(&self.inner);
+        let first = self.webhook_ids(listed.len());
+        self.threads
+            .write(move |connection| {
+                let mut added = 0;
+                for (id, webhook) in (first..).zip(&listed) {
+                    added += usize::from(inbox::catch_up(connection, &inner.sealer, webhook, id, now)?);
+                }
+                if let Some(cursor) = &cursor {
+                    connection.execute(
+                        "insert into meta (name, value) values (?1, ?2) on conflict do update set value = excluded.value",
+                        (EVENTS_CURSOR, cursor.as_bytes()),
+                    )?;
+                }
+                Ok(added)
+            })
+            .await
+    }
+
+    /// Where Plaid's list goes on, if it was read before.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn events_cursor(&self) -> Result<Option<String>> {
+        self.threads
+            .read(|connection| {
+                let mut statement = connection.prepare_cached("select value from meta where name = ?1")?;
+                let cursor: Option<Vec<u8>> = statement.query_row([EVENTS_CURSOR], |row| row.get(0)).optional()?;
+                Ok(cursor.and_then(|cursor| String::from_utf8(cursor).ok()))
+            })
+            .await
     }
 
     /// When the newest webhook was signed that named an Item; nothing if none is kept.
@@ -162,12 +221,20 @@ fn apply_verdict(
             }
             inbox::settle(connection, verdict, Some(&item), "applied", None, rule.now)
         }
-        Meaning::Item { item, events, if_seen } => {
+        Meaning::Item { item, events, unless } => {
             let registered = items::load(connection, item)?.filter(|item| item.removed.is_none());
             let Some(mut loaded) = registered else { return park(connection, verdict, item, rule.now) };
-            let seen = if if_seen.is_some() { inbox::seen_before(connection, verdict.id)? } else { false };
-            for event in if_seen.as_ref().filter(|_| seen).unwrap_or(events) {
-                loaded = steps::take(connection, rule, &loaded, event, cause, told)?;
+            let caught_up = matches!(unless, Some(Unless { known: Known::Since { .. }, .. }));
+            let cause = if caught_up { format!("{cause}{}", steps::CAUGHT_UP) } else { cause.to_owned() };
+            let known = match unless {
+                Some(Unless { known: Known::SameBytes, .. }) => inbox::seen_before(connection, verdict.id)?,
+                Some(Unless { known: Known::Since { at, said, cured }, .. }) => {
+                    steps::happened_since(connection, &loaded.id, *at, said, cured)?
+                }
+                None => false,
+            };
+            for event in unless.as_ref().filter(|_| known).map_or(events, |unless| &unless.then) {
+                loaded = steps::take(connection, rule, &loaded, event, &cause, told)?;
             }
             inbox::settle(connection, verdict, Some(item), "applied", None, rule.now)
         }

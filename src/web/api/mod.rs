@@ -5,6 +5,7 @@
 //! 201 or 200 with the resource; lists are `{"data": […], "next_cursor": …}`; times are RFC 3339 in UTC; errors are
 //! [`problem`] documents.
 
+mod catch_up;
 mod explain;
 mod import;
 mod items;
@@ -68,6 +69,7 @@ pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
         .route("/v1/import/items", post(import::items).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
         .route("/v1/import/users", post(import::users).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
         .route("/v1/webhooks", get(webhooks::list))
+        .route("/v1/webhooks/catch-up", post(catch_up::catch_up))
         .route("/v1/webhooks/{webhook_id}", get(webhooks::show))
         .route("/v1/webhooks/{webhook_id}/replay", post(webhooks::replay))
         .route("/v1/keys", get(lists::keys))

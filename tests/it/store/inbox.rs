@@ -8,7 +8,9 @@ use relinkd::domain::item::{Cure, State};
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
 use relinkd::store::seal::Sealer;
-use relinkd::store::{Age, Meaning, PARKED_MAX, PARKED_PER_ITEM_MAX, Session, Store, Verdict, WebhookFilter};
+use relinkd::store::{
+    Age, Known, Meaning, PARKED_MAX, PARKED_PER_ITEM_MAX, Session, Store, Unless, Verdict, WebhookFilter,
+};
 use uuid::Uuid;
 
 use super::{KEY, Place, at, item_id, register};
@@ -23,7 +25,7 @@ async fn append(store: &Store, body: &str) {
 }
 
 fn says(item: &str, events: Vec<Event>) -> Meaning {
-    Meaning::Item { item: item_id(item), events, if_seen: None }
+    Meaning::Item { item: item_id(item), events, unless: None }
 }
 
 /// Reads all that waits and settles it, each by what `means` says of its body.
@@ -191,7 +193,7 @@ async fn the_same_late_webhook_is_applied_once() {
     let means = |item: &str| Meaning::Item {
         item: item_id(item),
         events: vec![Event::NewAccounts],
-        if_seen: Some(vec![Event::Suspected]),
+        unless: Some(Unless { known: Known::SameBytes, then: vec![Event::Suspected] }),
     };
     settle(&store, means).await;
     let journal = store.journal(item_id("item-1"), 0, 100).await.expect("it reads");
