@@ -23,6 +23,7 @@ pub mod completions;
 pub mod demo;
 pub mod explain;
 pub mod items;
+pub mod keys;
 pub mod letter;
 pub mod letters;
 mod logging;
@@ -73,6 +74,8 @@ pub enum Command {
     Check(check::Args),
     /// Lists Items, shows one, and acts on it.
     Items(items::Args),
+    /// Says which data key still seals what, and makes new keys.
+    Keys(keys::Args),
     /// Lists users, shows one, and notes what they wish.
     Users(users::Args),
     /// Lists letters, shows one, and says which will be written.
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&cli.config, &args),
         Command::Items(args) => items::run(&cli.config, &args),
+        Command::Keys(args) => keys::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
         Command::Letters(args) => letters::run(&cli.config, &args),
         Command::Webhooks(args) => webhooks::run(&cli.config, &args),
