@@ -50,6 +50,8 @@
 //! - *A new condition*: a field of [`Item`](domain::item::Item), a [`Kind`](domain::item::Kind) and a
 //!   [`State`](domain::item::State); `schema.sql`; the words in [`mail`] and [`web::page`].
 //! - *A new thing to do outside*: an [`Effect`](domain::effect::Effect) with a key, an arm in `engine::dispatch`.
+//! - *A new text for users*: its line in every language's file, of letters ([`mail`]) or of the page ([`web::page`]); a test
+//!   names each one that is missing.
 //! - *A new configuration key*: its section in [`config`], a line in `config.example.toml`.
 //! - *A new call to Plaid*: its file in [`plaid::client`]; whoever makes it goes through [`engine::Engine::call`], which keeps the
 //!   budget.
