@@ -1,6 +1,6 @@
 //! The command line: one file a command, each with its `Args` and its `run`.
 //!
-//! Most commands talk to the running daemon: [`client`] is what they have in common, [`print`] and [`table`] how they show
+//! Most commands talk to the running daemon: [`client`] is what they have in common, [`mod@print`] and [`table`] how they show
 //! what it answers. To add one: a file with `Args` (the [`client::Connection`] flattened into them) and `run`, a variant of
 //! [`Command`], a row in the README.
 //!
@@ -23,6 +23,8 @@ pub mod client;
 pub mod completions;
 pub mod demo;
 pub mod explain;
+pub mod export;
+pub mod import;
 pub mod items;
 pub mod keys;
 pub mod letter;
@@ -31,6 +33,7 @@ mod logging;
 pub mod man;
 pub mod pause;
 pub mod print;
+pub mod release;
 pub mod serve;
 pub mod suppressions;
 pub mod table;
@@ -105,7 +108,7 @@ pub enum Command {
     /// it says: the Item then has the error that the webhook tells of, and whoever asks hears the same. With --lie it only
     /// says so.
     ///
-    /// The daemon is that of a running `relinkd demo` (--demo), or one whose [plaid] base_url is the demo's Plaid
+    /// The daemon is that of a running `relinkd demo` (--demo), or one whose `[plaid] base_url` is the demo's Plaid
     /// (--config). A production configuration is refused, and any Plaid that is not on this machine.
     Trigger(trigger::Args),
 }

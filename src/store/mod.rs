@@ -50,7 +50,7 @@ pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{
     Agenda, Asked, Back, Candidates, Composed, Composer, Departure, IMPORT_ROWS_MAX, Imported, MailReport, Mode,
-    NewItem, Outlook, Registered, Released, Reported, SealingAnew, Settled, Whose, Written,
+    NewItem, NewUser, Outlook, Registered, Released, Reported, SealingAnew, Settled, Whose, Written,
 };
 pub use outbox::{Claimed, Settlement};
 pub use pauses::{Pause, PauseReason};
