@@ -6,7 +6,7 @@
 -- elsewhere, it does not open.
 
 -- What is true of the store itself: `sealing_anew` is how far it is sealed with a new key, `probe` when the last write
--- was tried.
+-- was tried, `bodies_purged_to` the webhook up to which all bodies are gone.
 create table meta (
   name   text primary key,
   value  blob not null
@@ -77,6 +77,7 @@ create table items (
 create index items_by_user on items (user_id);
 create index items_by_state on items (state, item_id);
 create index items_by_institution on items (institution_id, item_id) where institution_id is not null;
+create index items_by_institution_and_state on items (institution_id, state, item_id) where institution_id is not null;
 create index items_due on items (due_at) where due_at is not null;
 create index items_astray on items (item_id) where webhooks_go in ('elsewhere', 'nowhere') and removed_at is null;
 create index items_by_turn on items (suspect, checked_at) where removed_at is null;
@@ -149,18 +150,20 @@ create table inbox (
   signed_at     integer not null,         -- `iat` of the signature; caught_up: when Plaid sent it, which nobody signed
   age           text not null check (age in ('fresh', 'late', 'early')),
   body_sha256   blob not null,
-  body          blob not null,            -- sealed
+  body          blob,                     -- sealed; gone once it is older than [retention] webhook_bodies
   status        text not null check (status in ('new', 'applied', 'parked', 'noted')),
   webhook_type  text,
   webhook_code  text,
   item_id       text,
   note          text,                     -- why it was not applied
   settled_at    integer,
+  ours          integer not null default 1, -- 0 if it is noted and names no Item that was registered then
   check ((source = 'caught_up') = (message_id is not null))
 ) strict;
 
 create index inbox_new on inbox (id) where status = 'new';
 create index inbox_parked on inbox (item_id, id) where status = 'parked';
+create index inbox_strangers on inbox (id) where status = 'noted' and ours = 0;
 create index inbox_signed on inbox (signed_at);
 create unique index inbox_message on inbox (message_id) where message_id is not null;
 create index inbox_by_item on inbox (item_id, signed_at);
@@ -181,7 +184,7 @@ create index outbox_due on outbox (due_at) where lease is null;
 -- What is done by the clock alone, for all Items together: when it was done last, and when it is due. A row outlives a
 -- restart, so that what came due meanwhile is done then.
 create table appointments (
-  name      text primary key check (name in ('sweep')),
+  name      text primary key check (name in ('sweep', 'purge')),
   last_at   integer,
   due_at    integer not null
 ) strict, without rowid;
@@ -208,6 +211,7 @@ create table letters (
 
 create index letters_due on letters (due_at) where due_at is not null;
 create index letters_by_user on letters (user_id, composed_at);
+create index letters_by_link on letters (link_id);
 
 -- What a letter says about which Item. A rung is written at most once.
 create table letter_lines (
@@ -223,6 +227,7 @@ create table letter_lines (
 
 create unique index letter_lines_rung on letter_lines (item_id, episode, kind, rung)
   where topic = 'reminder' and dropped = 0;
+create index letter_lines_by_episode on letter_lines (item_id, episode);
 
 -- The plan by which letters about imported Items are released. One row while there is one.
 create table letter_release (

@@ -50,7 +50,13 @@
 //! - *A new condition*: a field of [`Item`](domain::item::Item), a [`Kind`](domain::item::Kind) and a
 //!   [`State`](domain::item::State); `schema.sql`; the words in [`mail`] and [`web::page`].
 //! - *A new thing to do outside*: an [`Effect`](domain::effect::Effect) with a key, an arm in `engine::dispatch`.
+//! - *A new text for users*: its line in every language's file, of letters ([`mail`]) or of the page ([`web::page`]); a test
+//!   names each one that is missing.
 //! - *A new configuration key*: its section in [`config`], a line in `config.example.toml`.
+//! - *A new call to Plaid*: its file in [`plaid::client`]; whoever makes it goes through [`engine::Engine::call`], which keeps the
+//!   budget.
+//! - *Something that the clock does for all Items*: an `Appointment` in `store::sweep`, an arm in `engine::sweep`.
+//! - *A new command*: one file in [`cli`], with its API behind the control socket.
 //! - *A new operation of the store*: one method that is whole, with its SQL beside the table that it is about.
 
 pub mod cli;

@@ -1,6 +1,6 @@
 //! The command line: one file a command, each with its `Args` and its `run`.
 //!
-//! Most commands talk to the running daemon: [`client`] is what they have in common, [`print`] and [`table`] how they show
+//! Most commands talk to the running daemon: [`client`] is what they have in common, [`mod@print`] and [`table`] how they show
 //! what it answers. To add one: a file with `Args` (the [`client::Connection`] flattened into them) and `run`, a variant of
 //! [`Command`], a row in the README.
 //!
@@ -22,12 +22,16 @@ pub mod client;
 pub mod completions;
 pub mod demo;
 pub mod explain;
+pub mod export;
+pub mod import;
 pub mod items;
+pub mod keys;
 pub mod letter;
 pub mod letters;
 mod logging;
 pub mod man;
 pub mod print;
+pub mod release;
 pub mod serve;
 pub mod table;
 pub mod trigger;
@@ -73,6 +77,8 @@ pub enum Command {
     Check(check::Args),
     /// Lists Items, shows one, and acts on it.
     Items(items::Args),
+    /// Says which data key still seals what, and makes new keys.
+    Keys(keys::Args),
     /// Lists users, shows one, and notes what they wish.
     Users(users::Args),
     /// Lists letters, shows one, and says which will be written.
@@ -93,7 +99,7 @@ pub enum Command {
     /// it says: the Item then has the error that the webhook tells of, and whoever asks hears the same. With --lie it only
     /// says so.
     ///
-    /// The daemon is that of a running `relinkd demo` (--demo), or one whose [plaid] base_url is the demo's Plaid
+    /// The daemon is that of a running `relinkd demo` (--demo), or one whose `[plaid] base_url` is the demo's Plaid
     /// (--config). A production configuration is refused, and any Plaid that is not on this machine.
     Trigger(trigger::Args),
 }
@@ -107,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&cli.config, &args),
         Command::Items(args) => items::run(&cli.config, &args),
+        Command::Keys(args) => keys::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
         Command::Letters(args) => letters::run(&cli.config, &args),
         Command::Webhooks(args) => webhooks::run(&cli.config, &args),

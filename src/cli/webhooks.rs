@@ -128,7 +128,7 @@ async fn act(client: &Client, print: &mut Print, command: &Command) -> Result<()
                 return Ok(());
             }
             match answer.read::<Webhook>()?.body {
-                None => print.line("\nIts body does not open with any configured data_key."),
+                None => print.line("\nIts body was purged, or does not open with any configured data_key."),
                 Some(body) => print.text(&format!("\n{body:#}")),
             }
         }

@@ -21,6 +21,7 @@ mod log;
 mod mail;
 mod plaid;
 mod reminders;
+mod retention;
 mod schedule;
 mod schema;
 mod section;
@@ -37,6 +38,7 @@ pub use fault::{Fault, Faults, Place};
 pub use log::{Log, LogFormat};
 pub use mail::{AddressPattern, Login, Mail, Mailbox, Security, Smtp};
 pub use plaid::{CountryCode, Environment, LateWebhooks, LinkMode, Plaid, WebhookElsewhere};
+pub use retention::Retention;
 pub use schedule::Schedule;
 pub use server::{IpRange, Server};
 pub use store::{DataKey, Store};
@@ -71,6 +73,8 @@ pub struct Config {
     pub reminders: Policy,
     /// When relinkd looks by itself.
     pub schedule: Schedule,
+    /// How long what happened is kept.
+    pub retention: Retention,
     /// How much is logged, and in which form.
     pub log: Log,
     /// What is allowed and not wise.
@@ -155,6 +159,7 @@ pub fn from_text(
     let api_keys = api::read(&mut written);
     let reminders = reminders::read(&mut written.section("reminders"));
     let schedule = schedule::read(&mut written.section("schedule"));
+    let retention = retention::read(&mut written.section("retention"));
     let log = log::read(&mut written.section("log"));
     if !written.faults.is_empty() {
         return Err(Faults::new(written.faults));
@@ -170,6 +175,7 @@ pub fn from_text(
         reminders: Policy { superseding: plaid.superseding_institutions.clone(), ..reminders },
         plaid,
         schedule,
+        retention,
         log,
         warnings: written.warnings,
     })

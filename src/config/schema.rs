@@ -60,7 +60,7 @@ const fn key(name: &'static str, kind: Kind, write: &'static str) -> Key {
 }
 
 /// The sections that are tables, in the order of the example file.
-pub(super) const SECTIONS: [Section; 9] = [
+pub(super) const SECTIONS: [Section; 10] = [
     Section {
         name: "app",
         keys: &[
@@ -153,6 +153,16 @@ pub(super) const SECTIONS: [Section; 9] = [
             key("purge", Kind::Text, r#"purge = "0 41 4 * * *""#),
             key("observe_broken_every", Kind::Text, r#"observe_broken_every = "6h""#),
             key("observe_healthy_every", Kind::Text, r#"observe_healthy_every = "24h""#),
+        ],
+    },
+    Section {
+        name: "retention",
+        keys: &[
+            key("webhook_bodies", Kind::Text, r#"webhook_bodies = "30d""#),
+            key("webhooks", Kind::Text, r#"webhooks = "90d""#),
+            key("journal", Kind::Text, r#"journal = "90d""#),
+            key("letters", Kind::Text, r#"letters = "730d""#),
+            key("sessions", Kind::Text, r#"sessions = "90d""#),
         ],
     },
     Section {

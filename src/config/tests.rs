@@ -145,15 +145,15 @@ fn misspelt_names_name_the_nearest() {
     let misspelt = format!("time_zone = \"UTC\"\nflavour = 1\n{misspelt}\n[relay_]\n[database]\n");
     insta::assert_snapshot!(faults(&misspelt), @r#"
 relinkd.toml:1:1: time_zone: stands above any section. Write it below [app].
-relinkd.toml:2:1: flavour: is no section and stands in none. Known sections: [app], [server], [plaid], [store], [mail], [api], [reminders], [schedule], [log].
+relinkd.toml:2:1: flavour: is no section and stands in none. Known sections: [app], [server], [plaid], [store], [mail], [api], [reminders], [schedule], [retention], [log].
 relinkd.toml:6:1: app.suport_email: is no key of [app]; did you mean support_email? Write: support_email = "support@example.com".
 relinkd.toml:9:1: server.trusted_proxy: is no key of [server]; did you mean trusted_proxies? Write: trusted_proxies = ["127.0.0.1", "10.0.0.0/8"].
 relinkd.toml:10:1: server.smtp_url: is a key of [mail]. Write it below [mail].
 relinkd.toml:11:1: server.nonsense: is no key of [server]. Known here: public_url, public_listen, private_listen, control_socket, trusted_proxies.
 relinkd.toml:16:1: plaid.client-id: is no key of [plaid]; did you mean client_id? Write: client_id = "…", as Plaid's dashboard shows it.
 relinkd.toml:24:2: mial: is no section; did you mean mail? Write: [mail].
-relinkd.toml:28:2: relay_: is no section. Known sections: [app], [server], [plaid], [store], [mail], [api], [reminders], [schedule], [log].
-relinkd.toml:29:2: database: is no section. Known sections: [app], [server], [plaid], [store], [mail], [api], [reminders], [schedule], [log].
+relinkd.toml:28:2: relay_: is no section. Known sections: [app], [server], [plaid], [store], [mail], [api], [reminders], [schedule], [retention], [log].
+relinkd.toml:29:2: database: is no section. Known sections: [app], [server], [plaid], [store], [mail], [api], [reminders], [schedule], [retention], [log].
 "#);
     let nearest: Vec<_> =
         check(&misspelt).expect_err("faults").iter().map(|fault| fault.nearest.clone().unwrap_or_default()).collect();

@@ -20,7 +20,7 @@ const LATE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// A webhook is taken so much earlier than Plaid says that it was sent, if this clock is behind.
 const SENDING: SignedDuration = SignedDuration::from_mins(2);
-const CLOSED: &str = "its body does not open with any configured data_key";
+const CLOSED: &str = "its body was purged, or does not open with any configured data_key";
 const FOREIGN: &str = "is of another environment than [plaid] environment";
 
 impl Engine {

@@ -84,6 +84,7 @@ pub struct Parts {
     effects_under_way: Arc<Semaphore>,
     letters_under_way: Arc<Semaphore>,
     presses: repair::Turns,
+    purging: tokio::sync::Mutex<()>,
     wake: Notify,
     webhooks: Notify,
 }
@@ -144,6 +145,7 @@ impl Engine {
             effects_under_way: Arc::new(Semaphore::new(dispatch::UNDER_WAY_MAX)),
             letters_under_way: Arc::new(Semaphore::new(post::CONNECTIONS_MAX)),
             presses: repair::Turns::default(),
+            purging: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             webhooks: Notify::new(),
         })))

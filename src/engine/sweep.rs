@@ -28,6 +28,8 @@ impl Engine {
     /// # Errors
     /// What the store says.
     pub async fn make_appointments(&self) -> Result<(), StoreError> {
+        let purge = self.next_appointment(Appointment::Purge, self.clock.now());
+        self.store.appoint_by(Appointment::Purge, purge).await?;
         self.store.appoint(Appointment::Sweep, self.clock.now()).await
     }
 
@@ -42,6 +44,7 @@ impl Engine {
         for appointment in self.store.appointments_due(now).await? {
             match appointment {
                 Appointment::Sweep => tracing::info!("a sweep begins: every Item is asked about"),
+                Appointment::Purge => self.begin(super::upkeep::purge(self.clone())),
             }
             let next = self.next_appointment(appointment, now);
             self.store.keep_appointment(appointment, now, next).await?;
@@ -52,6 +55,7 @@ impl Engine {
     fn next_appointment(&self, appointment: Appointment, now: Timestamp) -> Timestamp {
         let cron = match appointment {
             Appointment::Sweep => &self.config.schedule.sweep,
+            Appointment::Purge => &self.config.schedule.purge,
         };
         cron.next_after(now, self.config.app.time_zone.zone()).unwrap_or(Timestamp::MAX)
     }

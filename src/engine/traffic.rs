@@ -1,6 +1,6 @@
 //! How many calls Plaid gets from us, and from whom: one budget for all, people first, and what to leave alone for a while.
 //!
-//! Bookkeeping only: no clock, no network. [`call`](super::call) asks here before each call and tells how it went.
+//! Bookkeeping only: no clock, no network. `engine::call` asks here before each call and tells how it went.
 //!
 //! | what Plaid says | what is done |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! What is done in the background, a few rows a step: sealing anew after a new `data_key`.
+//! What is done in the background, a few rows a step: sealing anew after a new `data_key`, and deleting what nobody needs
+//! any more.
 //!
 //! Each step is short, and between two of them whatever waits for the store's writer goes first: webhooks before all. A crash
 //! loses nothing but the step; how far it came stands in the store.
@@ -9,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Engine;
 use super::schedule::REST;
-use crate::store::{SealingAnew, StoreError};
+use crate::config::Retention;
+use crate::store::{Cutoffs, Purge, SealingAnew, StoreError};
 
 /// How many rows one step looks at: some milliseconds of the writer's time.
 const ROWS: u32 = 200;
@@ -19,6 +21,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// How many pauses to wait at most while others want the writer: or a busy daemon would never come to an end.
 const PAUSES_MAX: u32 = 5;
+
+/// How long breaks are counted: far longer than the breaker of `[reminders]` looks back.
+const BREAKS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// How often progress is told in the log.
 const TELL_EVERY: SignedDuration = SignedDuration::from_secs(10);
@@ -48,6 +53,48 @@ pub async fn seal_anew(engine: Engine) {
                 }
             }
         }
+    }
+}
+
+/// Deletes what is older than `[retention]` says, and ends. A second one ends at once while the first is at work; what a crash
+/// leaves is found the next time.
+pub(super) async fn purge(engine: Engine) {
+    let Ok(_turn) = engine.purging.try_lock() else { return };
+    let began = engine.clock.now();
+    let mut purge = Purge::new(cutoffs(&engine.config.retention, began));
+    loop {
+        match engine.store.purge(purge.clone(), ROWS).await {
+            Ok((done, true)) => {
+                let (rows, took) = (done.deleted(), engine.clock.now().duration_since(began).as_secs());
+                tracing::info!(rows, took_secs = took, "purged: {rows} rows were old and not needed any more");
+                return;
+            }
+            Ok((further, false)) => {
+                purge = further;
+                if breathe(&engine).await.is_stopped() {
+                    return;
+                }
+            }
+            Err(StoreError::Closed) => return,
+            Err(error) => {
+                tracing::error!("store: {error}");
+                if rest(&engine, REST).await.is_stopped() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn cutoffs(retention: &Retention, now: Timestamp) -> Cutoffs {
+    let before = |age| now.checked_sub(age).unwrap_or(Timestamp::MIN);
+    Cutoffs {
+        bodies: before(retention.webhook_bodies),
+        webhooks: before(retention.webhooks),
+        journal: before(retention.journal),
+        letters: before(retention.letters),
+        sessions: before(retention.sessions),
+        breaks: before(BREAKS),
     }
 }
 

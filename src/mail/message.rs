@@ -182,6 +182,8 @@ fn date(at: Timestamp) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -259,6 +261,20 @@ mod tests {
         assert!(wire.is_ascii());
         assert!(wire.split("\r\n").all(|line| line.len() <= 998));
         assert_eq!(wire.matches("quoted-printable").count(), 2);
+    }
+
+    #[test]
+    fn a_logo_travels_beside_the_html_part_and_is_named_by_it() {
+        let logo = Logo::parse(b"GIF89a\x40\x01\x20\0;".to_vec()).expect("a GIF");
+        let wire = wire(&rendered(), &Addressing { logo: Some(&logo), ..addressing() });
+        let related = wire.split_once("multipart/related").expect("a part of two").1;
+        let html = related.find("text/html").expect("the HTML part");
+        let picture = related.find("Content-Type: image/gif").expect("the picture");
+        assert!(html < picture && wire.find("text/plain") < wire.find("multipart/related"), "{wire}");
+        assert!(related.contains("Content-ID: <logo@letter>\r\n"), "{related}");
+        assert!(related.contains("Content-Disposition: inline; filename=\"logo.gif\"\r\n"), "{related}");
+        assert!(related.contains(&BASE64.encode(logo.bytes())), "{related}");
+        assert!(!has_bare_line_break(wire.as_bytes()) && wire.is_ascii());
     }
 
     #[test]

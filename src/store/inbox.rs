@@ -15,6 +15,12 @@ pub const PARKED_MAX: i64 = 10_000;
 /// How many of them for one Item: what a registration has to catch up on.
 pub const PARKED_PER_ITEM_MAX: i64 = 20;
 
+/// How many webhooks are kept that were noted and name no Item that is registered here, beside the parked ones.
+pub const STRANGERS_MAX: i64 = 20_000;
+
+/// After so many noted webhooks those of strangers are counted, and what is too many is deleted. So many more are there at most.
+pub(crate) const STRANGERS_COUNT_EVERY: u64 = 1000;
+
 /// Whether a webhook's signature was made just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {
@@ -87,7 +93,7 @@ pub struct Unread {
     pub age: Age,
     /// The SHA-256 of the body.
     pub body_sha256: Vec<u8>,
-    /// The raw body; nothing if no configured key opens it.
+    /// The raw body; nothing if it was purged, or no configured key opens it.
     pub body: Option<Vec<u8>>,
 }
 
@@ -259,7 +265,7 @@ pub(crate) fn unread(connection: &Connection, sealer: &Sealer, limit: u32) -> Re
 }
 
 fn unread_row(record: &Record<'_>, sealer: &Sealer) -> Result<Unread, StoreError> {
-    let sealed: Vec<u8> = record.get("body")?;
+    let sealed: Option<Vec<u8>> = record.get("body")?;
     Ok(Unread {
         id: record.get("id")?,
         source: record.named("source", &SOURCES)?,
@@ -267,7 +273,7 @@ fn unread_row(record: &Record<'_>, sealer: &Sealer) -> Result<Unread, StoreError
         received_at: record.time("received_at")?,
         age: record.named("age", &AGES)?,
         body_sha256: record.get("body_sha256")?,
-        body: sealer.open(place(&record.id), &sealed).ok(),
+        body: sealed.and_then(|sealed| sealer.open(place(&record.id), &sealed).ok()),
     })
 }
 
@@ -291,7 +297,8 @@ pub(crate) fn settle(
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
         "update inbox set status = :status, webhook_type = :type, webhook_code = :code, item_id = :item, note = :note,
-           settled_at = :at where id = :id",
+           settled_at = :at, ours = :status <> 'noted' or exists (select 1 from items where item_id = :item)
+         where id = :id",
     )?;
     statement.execute(named_params! {
         ":id": verdict.id,
@@ -303,6 +310,16 @@ pub(crate) fn settle(
         ":at": ms(now),
     })?;
     Ok(())
+}
+
+/// Deletes the oldest webhooks of strangers, as far as there are too many. Says how many.
+pub(crate) fn drop_strangers(connection: &Connection) -> Result<usize, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "delete from inbox where id in
+           (select id from inbox where status = 'noted' and ours = 0 order by id desc limit :most offset :max)",
+    )?;
+    let most = i64::try_from(2 * STRANGERS_COUNT_EVERY).expect("a small number");
+    Ok(statement.execute(named_params! { ":most": most, ":max": STRANGERS_MAX })?)
 }
 
 /// When the newest webhook was signed that named an Item.
@@ -340,6 +357,8 @@ pub struct Backlog {
     pub unread: i64,
     /// Webhooks of Items that are not registered.
     pub parked: i64,
+    /// Webhooks of strangers that were deleted since start, because too many are kept.
+    pub dropped: u64,
 }
 
 /// How the inbox stands.
@@ -349,7 +368,7 @@ pub(crate) fn backlog(connection: &Connection) -> Result<Backlog, StoreError> {
             .prepare_cached(&format!("select count(*) from inbox where status = '{status}'"))?
             .query_row([], |row| row.get(0))
     };
-    Ok(Backlog { unread: count("new")?, parked: count("parked")? })
+    Ok(Backlog { unread: count("new")?, parked: count("parked")?, dropped: 0 })
 }
 
 /// What became of a webhook, for people.

@@ -16,6 +16,7 @@ mod migrations;
 mod open;
 mod operations;
 mod outbox;
+mod purge;
 mod releases;
 pub mod seal;
 mod sealing;
@@ -29,7 +30,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -37,17 +38,18 @@ pub use accounts::Account;
 pub use data_keys::DataKeyView;
 pub use error::{OpenError, StoreError};
 pub use inbox::{
-    Age, Backlog, Known, ListedWebhook, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, Source, Unless,
-    Unread, Verdict, WebhookFilter,
+    Age, Backlog, Known, ListedWebhook, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, STRANGERS_MAX,
+    Source, Unless, Unread, Verdict, WebhookFilter,
 };
 pub use letters::{ClaimedLetter, LetterFilter, LetterOutcome, LetterView, LineView, Outgoing};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{
-    Agenda, Asked, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, Outlook, Registered,
-    Released, SealingAnew, Written,
+    Agenda, Asked, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, NewUser, Outlook,
+    Registered, Released, SealingAnew, Written,
 };
 pub use outbox::{Claimed, Settlement};
+pub use purge::{Cutoffs, Purge};
 pub use releases::{Pace, Plan, Waiting};
 pub use sealing::Left;
 pub use steps::{Decision, JournalRow, Rule, Told};
@@ -71,6 +73,10 @@ struct Inner {
     /// Numbers are given before the row is written, since a body is sealed for its row.
     last_webhook: AtomicI64,
     last_lease: AtomicI64,
+    /// Webhooks that were noted since strangers' were counted last.
+    noted: AtomicU64,
+    /// Webhooks of strangers that were deleted since start.
+    strangers_dropped: AtomicU64,
     /// Held as long as the store is open.
     _lock: std::fs::File,
 }
@@ -87,8 +93,14 @@ impl Store {
         let store = |error| OpenError::Store { path: path.display().to_string(), error };
         let last = inbox::last_id(&opened.connection).map_err(store)?;
         let threads = Threads::start(opened.connection, path).map_err(store)?;
-        let inner =
-            Inner { sealer, last_webhook: AtomicI64::new(last), last_lease: AtomicI64::new(0), _lock: opened.lock };
+        let inner = Inner {
+            sealer,
+            last_webhook: AtomicI64::new(last),
+            last_lease: AtomicI64::new(0),
+            noted: AtomicU64::new(0),
+            strangers_dropped: AtomicU64::new(0),
+            _lock: opened.lock,
+        };
         Ok(Self { threads, inner: Arc::new(inner) })
     }
 

@@ -14,9 +14,12 @@ use crate::domain::ids::ItemId;
 pub enum Appointment {
     /// Every Item is asked about.
     Sweep,
+    /// What nobody needs any more is deleted.
+    Purge,
 }
 
-pub(crate) const APPOINTMENTS: [(Appointment, &str); 1] = [(Appointment::Sweep, "sweep")];
+pub(crate) const APPOINTMENTS: [(Appointment, &str); 2] =
+    [(Appointment::Sweep, "sweep"), (Appointment::Purge, "purge")];
 
 /// Before when an Item must have been checked last for its turn to have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +91,16 @@ pub(crate) fn appoint(connection: &Connection, what: Appointment, due_at: Timest
     let mut statement = connection.prepare_cached(
         "insert into appointments (name, due_at) values (:name, :due)
          on conflict do update set due_at = excluded.due_at",
+    )?;
+    statement.execute(named_params! { ":name": name_of(&what, &APPOINTMENTS), ":due": ms(due_at) })?;
+    Ok(())
+}
+
+/// Makes an appointment, unless it is made for an earlier moment already.
+pub(crate) fn appoint_by(connection: &Connection, what: Appointment, due_at: Timestamp) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "insert into appointments (name, due_at) values (:name, :due)
+         on conflict do update set due_at = min(due_at, excluded.due_at)",
     )?;
     statement.execute(named_params! { ":name": name_of(&what, &APPOINTMENTS), ":due": ms(due_at) })?;
     Ok(())

@@ -9,6 +9,7 @@ mod keys;
 mod letters;
 mod opening;
 mod outbox;
+mod purge;
 mod secrets;
 
 use std::path::PathBuf;

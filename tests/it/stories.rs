@@ -8,6 +8,7 @@ mod catch_up;
 mod gaps;
 mod import;
 mod ladders;
+mod languages;
 mod links;
 mod lost_key;
 mod outside;

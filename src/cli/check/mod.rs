@@ -1,7 +1,7 @@
 //! `relinkd check`: is the configuration valid, and if not, what is to be written instead.
 //!
 //! With `--online` it is the doctor too: it looks at the whole chain from Plaid to the mailbox. One file looks at one link of
-//! it and gives [`Finding`]s; nothing is sent, no Item is asked about, and the store is not opened.
+//! it and gives findings; nothing is sent, no Item is asked about, and the store is not opened.
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};

@@ -24,7 +24,7 @@ const LOOKUP_TIME_MAX: Duration = Duration::from_secs(10);
 /// Arguments of `relinkd letter test`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where to. [mail] only_to does not hold it back: whoever runs this means it.
+    /// Where to. `[mail] only_to` does not hold it back: whoever runs this means it.
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     to: EmailAddress,
     /// Which kind of letter.

@@ -1,7 +1,7 @@
 //! Link: the script that an application's page loads, the page inside its frame, Hosted Link, and what they change.
 //!
 //! A success here really repairs the Item. The page asks [`start`] and [`finish`] over HTTP; tests may call them directly.
-//! At OAuth banks the way leads through the bank's own page: [`link_bank`](super::link_bank).
+//! At OAuth banks the way leads through the bank's own page: [`super::link_bank`].
 
 use std::sync::Arc;
 

@@ -8,13 +8,14 @@ mod items;
 mod keys;
 mod letters;
 mod links;
+mod purge;
 mod releases;
 mod sweep;
 mod webhooks;
 
 pub use accounts::Asked;
 pub use effects::Agenda;
-pub use import::{IMPORT_ROWS_MAX, Imported, Mode};
+pub use import::{IMPORT_ROWS_MAX, Imported, Mode, NewUser};
 pub use items::{NewItem, Registered};
 pub use keys::SealingAnew;
 pub use letters::{Composed, Composer, Outlook, Written};

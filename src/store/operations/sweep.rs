@@ -35,6 +35,14 @@ impl Store {
         self.threads.write(move |connection| sweep::appoint(connection, what, due_at)).await
     }
 
+    /// Makes an appointment, unless it is made for an earlier moment already.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn appoint_by(&self, what: Appointment, due_at: Timestamp) -> Result<()> {
+        self.threads.write(move |connection| sweep::appoint_by(connection, what, due_at)).await
+    }
+
     /// Notes that an appointment was kept, and when the next one is.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Webhooks, from the wire to the Items' steps.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -9,7 +10,7 @@ use super::Result;
 use crate::domain::ids::ItemId;
 use crate::store::inbox::{Known, ListedWebhook, Meaning, NewWebhook, Unless, Unread, Verdict, WebhookFilter};
 use crate::store::steps::{Rule, Told};
-use crate::store::{Backlog, Receipt, Store, inbox, items, links, seal, steps, writer};
+use crate::store::{Backlog, Inner, Receipt, Store, inbox, items, links, seal, steps, writer};
 
 /// Where in `meta` it stands how far Plaid's list of webhooks was read.
 const EVENTS_CURSOR: &str = "webhook_events_cursor";
@@ -40,6 +41,7 @@ impl Store {
         let inner = Arc::clone(&self.inner);
         let operation = move |connection: &Connection| {
             let mut told = Vec::new();
+            drop_strangers(connection, &inner, verdicts.len())?;
             for verdict in &verdicts {
                 let apply = |connection: &Connection| {
                     let mut news = Vec::new();
@@ -137,7 +139,8 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub async fn backlog(&self) -> Result<Backlog> {
-        self.threads.read(inbox::backlog).await
+        let dropped = self.inner.strangers_dropped.load(Ordering::Relaxed);
+        self.threads.read(move |connection| Ok(Backlog { dropped, ..inbox::backlog(connection)? })).await
     }
 
     /// A page of webhooks and what became of them, after a given one in the order of the list.
@@ -196,6 +199,24 @@ impl Store {
             })
             .await
     }
+}
+
+/// Now and then deletes the webhooks of strangers that are too many: whoever is Plaid's customer can have them sent here.
+fn drop_strangers(connection: &Connection, inner: &Inner, coming: usize) -> Result<()> {
+    let noted = inner.noted.fetch_add(coming as u64, Ordering::Relaxed);
+    if noted % inbox::STRANGERS_COUNT_EVERY + (coming as u64) < inbox::STRANGERS_COUNT_EVERY {
+        return Ok(());
+    }
+    let dropped = inbox::drop_strangers(connection)?;
+    if dropped > 0 {
+        inner.strangers_dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+        let most = inbox::STRANGERS_MAX;
+        tracing::warn!(
+            dropped,
+            "{dropped} webhooks of Items that are not registered are deleted: only {most} are kept"
+        );
+    }
+    Ok(())
 }
 
 fn apply_verdict(
