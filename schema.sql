@@ -77,6 +77,7 @@ create table items (
 create index items_by_user on items (user_id);
 create index items_by_state on items (state, item_id);
 create index items_by_institution on items (institution_id, item_id) where institution_id is not null;
+create index items_by_institution_and_state on items (institution_id, state, item_id) where institution_id is not null;
 create index items_due on items (due_at) where due_at is not null;
 create index items_astray on items (item_id) where webhooks_go in ('elsewhere', 'nowhere') and removed_at is null;
 create index items_by_turn on items (suspect, checked_at) where removed_at is null;

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::client::{self, Client, Connection, Failure, moment, path_of, with_query};
 use super::print::Print;
 use super::table::{Fields, Fit, Table, minute, minute_if, second, text_if};
+use super::{export, import};
 use crate::domain::item::State;
 use crate::domain::ladder::parse_duration;
 
@@ -46,6 +47,14 @@ pub enum Command {
     Adopt(super::adopt::Args),
     /// Makes a link to the repair page of an Item's user, for a message of your own. Whoever has it can use it.
     RepairLink(One),
+    /// Registers many Items from a file: CSV with a header, or JSON lines. They are held: see `relinkd letters release`.
+    ///
+    /// The columns are item_id, user_id and access_token, and optionally institution_id, institution_name and country_codes
+    /// (such as "US CA"). A row that says what is known changes nothing, so an import may be run again.
+    Import(import::Args),
+    /// Writes all Items, but for removed ones, to a file or standard output. Without access tokens: they leave the store only
+    /// towards Plaid.
+    Export(export::Args),
 }
 
 /// Which Items.
@@ -158,6 +167,8 @@ async fn act(client: &Client, print: &mut Print, command: &Command) -> Result<()
             ];
             print.list(client, &with_query("/v1/items", &filter), list.limit, table).await
         }
+        Command::Import(args) => import::run(client, print, import::Kind::Items, args).await,
+        Command::Export(args) => export::items(client, print, args).await,
         Command::Show(One { item }) => {
             let answer = client.get(&path_of("items", item)?).await?;
             print.one(&answer, fields)

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::client::{self, Client, Connection, Failure, path_of, with_query};
 use super::print::Print;
+use super::release;
 use super::table::{Fields, Fit, Table, minute, minute_if, second, text_if};
 use super::words;
 use crate::domain::ladder::parse_duration;
@@ -38,6 +39,11 @@ pub enum Command {
     Show(One),
     /// Says who will be written to, when and about what; and who not, and why not.
     Plan(Next),
+    /// Shows or sets how fast letters about Items that an import found broken are released.
+    ///
+    /// Adopting many Items must not mail thousands in an hour, so such letters wait. A release counts users: who has several
+    /// broken Items gets one letter. Only who can be written to is released.
+    Release(release::Args),
 }
 
 /// Which letters.
@@ -134,6 +140,7 @@ pub fn run(config: &Path, args: &Args) -> ExitCode {
 
 async fn act(client: &Client, print: &mut Print, command: &Command) -> Result<(), Failure> {
     match command {
+        Command::Release(args) => release::run(client, print, args).await,
         Command::List(list) => {
             let filter = [
                 ("user_id", list.user.as_deref()),

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::client::{self, Client, Connection, Failure, moment, path_of, with_query};
 use super::print::Print;
 use super::table::{Fields, Fit, Table, minute, second, text_if};
+use super::{export, import};
 use crate::domain::contact::EmailAddress;
 use crate::domain::ladder::parse_duration;
 
@@ -43,6 +44,13 @@ pub enum Command {
     Resume(One),
     /// Erases a user for good: address, name and links, and the access tokens of the Items here.
     Erase(One),
+    /// Registers many users from a file: CSV with a header, or JSON lines.
+    ///
+    /// The columns are user_id and email, and optionally name, locale, time_zone, stopped_at, suppressed_at and snoozed_until. A
+    /// row that says what is known changes nothing, so an import may be run again. A wish for no letters is never taken back.
+    Import(import::Args),
+    /// Writes all users with their addresses to a file that only you may read, or to standard output.
+    Export(export::Args),
 }
 
 /// Which users.
@@ -124,6 +132,8 @@ async fn act(client: &Client, print: &mut Print, command: &Command) -> Result<()
             let path = with_query("/v1/users", &[("email", list.email.as_deref())]);
             return print.list(client, &path, list.limit, table).await;
         }
+        Command::Import(args) => return import::run(client, print, import::Kind::Users, args).await,
+        Command::Export(args) => return export::users(client, print, args).await,
         Command::Show(One { user }) => client.get(&path_of("users", user)?).await?,
         Command::Set(set) => put(client, set).await?,
         Command::Stop(One { user }) => client.post(&format!("{}/stop", path_of("users", user)?), &json!({})).await?,

@@ -45,8 +45,8 @@ pub use letters::{ClaimedLetter, LetterFilter, LetterOutcome, LetterView, LineVi
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{
-    Agenda, Asked, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, Outlook, Registered,
-    Released, SealingAnew, Written,
+    Agenda, Asked, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, NewUser, Outlook,
+    Registered, Released, SealingAnew, Written,
 };
 pub use outbox::{Claimed, Settlement};
 pub use purge::{Cutoffs, Purge};

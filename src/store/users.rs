@@ -278,6 +278,30 @@ pub(crate) fn wish(connection: &Connection, id: &UserId, wish: Wish, now: Timest
     Ok(changed == 1)
 }
 
+/// Keeps wishes that were said elsewhere. None that is known is taken back.
+pub(crate) fn keep_wishes(
+    connection: &Connection,
+    id: &UserId,
+    stopped_at: Option<Timestamp>,
+    suppressed_at: Option<Timestamp>,
+    snoozed_until: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    if stopped_at.or(suppressed_at).or(snoozed_until).is_none() {
+        return Ok(());
+    }
+    let mut statement = connection.prepare_cached(
+        "update users set stopped_at = coalesce(stopped_at, :stopped), suppressed_at = coalesce(suppressed_at, :suppressed),
+           snoozed_until = coalesce(max(snoozed_until, :snoozed), snoozed_until, :snoozed) where user_id = :user",
+    )?;
+    statement.execute(named_params! {
+        ":stopped": stopped_at.map(ms),
+        ":suppressed": suppressed_at.map(ms),
+        ":snoozed": snoozed_until.map(ms),
+        ":user": id.as_str(),
+    })?;
+    Ok(())
+}
+
 /// Notes that a user's address takes no letters.
 pub(crate) fn suppress(connection: &Connection, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
     let mut statement = connection

@@ -1,5 +1,6 @@
 //! The commands of the real binary against a real daemon: what a person at two in the morning would type.
 
+mod import;
 mod items;
 mod letters;
 mod reach;

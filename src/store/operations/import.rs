@@ -50,6 +50,19 @@ pub enum Mode {
 /// Compares a row and, if so wished, writes it.
 type ImportRow<T> = dyn Fn(&Connection, &Sealer, &T) -> Result<Imported> + Send + Sync;
 
+/// A user as a file has it: what the application says, and what the user wished elsewhere.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// What the application says.
+    pub profile: NewProfile,
+    /// Since when the user wants no letters. Not said is no wish for letters.
+    pub stopped_at: Option<Timestamp>,
+    /// Since when the address takes none.
+    pub suppressed_at: Option<Timestamp>,
+    /// No letters before this moment.
+    pub snoozed_until: Option<Timestamp>,
+}
+
 impl Store {
     /// Registers many Items, in operations of at most [`IMPORT_ROWS_MAX`] rows. Nobody is asked about them at once: their
     /// tokens are proven by the sweep. Answers one for one.
@@ -75,16 +88,18 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::import_items`].
-    pub async fn import_users(&self, rows: Vec<NewProfile>, mode: Mode, now: Timestamp) -> Result<Vec<Imported>> {
-        let each = move |connection: &Connection, sealer: &Sealer, row: &NewProfile| {
-            let outcome = match users::get(connection, sealer, &row.id)? {
+    pub async fn import_users(&self, rows: Vec<NewUser>, mode: Mode, now: Timestamp) -> Result<Vec<Imported>> {
+        let each = move |connection: &Connection, sealer: &Sealer, row: &NewUser| {
+            let outcome = match users::get(connection, sealer, &row.profile.id)? {
                 Some(known) => compare_user(&known, row),
-                None if users::is_erased(connection, &row.id)? => Imported::Skipped { why: ERASED.to_owned() },
+                None if users::is_erased(connection, &row.profile.id)? => Imported::Skipped { why: ERASED.to_owned() },
                 None => Imported::New,
             };
             match (mode, &outcome) {
                 (Mode::Write, Imported::New | Imported::Changed) => {
-                    users::put(connection, sealer, row, now)?;
+                    users::put(connection, sealer, &row.profile, now)?;
+                    let (stopped, suppressed) = (row.stopped_at, row.suppressed_at);
+                    users::keep_wishes(connection, &row.profile.id, stopped, suppressed, row.snoozed_until)?;
                 }
                 (Mode::Write, Imported::Same | Imported::Skipped { .. }) | (Mode::DryRun, _) => {}
             }
@@ -190,10 +205,15 @@ fn write_item(
 /// What the journal names as the cause.
 const CAUSE: &str = "import";
 
-fn compare_user(known: &Profile, row: &NewProfile) -> Imported {
-    let same = known.email.as_ref() == Some(&row.email)
-        && known.name == row.name
-        && known.locale == row.locale
-        && known.time_zone == row.time_zone;
-    if same { Imported::Same } else { Imported::Changed }
+fn compare_user(known: &Profile, row: &NewUser) -> Imported {
+    let profile = &row.profile;
+    let same_profile = known.email.as_ref() == Some(&profile.email)
+        && known.name == profile.name
+        && known.locale == profile.locale
+        && known.time_zone == profile.time_zone;
+    // A wish for no letters is kept, wherever it was said; and what is not said here takes none back.
+    let same_wishes = (row.stopped_at.is_none() || known.stopped_at.is_some())
+        && (row.suppressed_at.is_none() || known.suppressed_at.is_some())
+        && row.snoozed_until <= known.snoozed_until;
+    if same_profile && same_wishes { Imported::Same } else { Imported::Changed }
 }

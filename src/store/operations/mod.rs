@@ -15,7 +15,7 @@ mod webhooks;
 
 pub use accounts::Asked;
 pub use effects::Agenda;
-pub use import::{IMPORT_ROWS_MAX, Imported, Mode};
+pub use import::{IMPORT_ROWS_MAX, Imported, Mode, NewUser};
 pub use items::{NewItem, Registered};
 pub use keys::SealingAnew;
 pub use letters::{Composed, Composer, Outlook, Written};

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use super::items::{self, ItemBody};
 use super::problem::{Body, Problem, without_value};
 use super::users::{self, UserBody};
 use crate::engine::Engine;
-use crate::store::{Imported, Mode};
+use crate::store::{Imported, Mode, NewUser};
 
 /// How many rows one request may bring.
 pub const ROWS_MAX: usize = 1000;
@@ -55,7 +56,7 @@ struct ItemRow {
     country_codes: Option<Vec<String>>,
 }
 
-/// A user, as `PUT /v1/users/{user_id}` takes it, with its id.
+/// A user, as `PUT /v1/users/{user_id}` takes it, with its id and what it wished elsewhere.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object with a field for each column")]
 struct UserRow {
@@ -64,6 +65,9 @@ struct UserRow {
     name: Option<String>,
     locale: Option<String>,
     time_zone: Option<String>,
+    stopped_at: Option<Timestamp>,
+    suppressed_at: Option<Timestamp>,
+    snoozed_until: Option<Timestamp>,
 }
 
 pub(super) async fn items(
@@ -88,8 +92,9 @@ pub(super) async fn users(
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
     let (mode, rows) = sized(body)?;
     let parse = |row: UserRow| {
-        let UserRow { user_id, email, name, locale, time_zone } = row;
-        users::new_profile(&user_id, &UserBody { email, name, locale, time_zone })
+        let UserRow { user_id, email, name, locale, time_zone, stopped_at, suppressed_at, snoozed_until } = row;
+        let profile = users::new_profile(&user_id, &UserBody { email, name, locale, time_zone })?;
+        Ok(NewUser { profile, stopped_at, suppressed_at, snoozed_until })
     };
     let (good, wrong) = sorted(rows, parse);
     let done = engine.store.import_users(good, mode, engine.clock.now()).await?;

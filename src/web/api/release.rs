@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::{Body, Problem};
 use crate::engine::Engine;
-use crate::store::{Pace, Plan};
+use crate::store::{Pace, Plan, Waiting};
 
 /// How fast.
 #[derive(Deserialize)]
@@ -37,7 +37,8 @@ pub(super) struct ReleaseView {
 }
 
 pub(super) async fn show(State(engine): State<Engine>) -> Result<Json<ReleaseView>, Problem> {
-    view(&engine).await
+    let (plan, waiting) = engine.store.release_status().await?;
+    Ok(view(&engine, plan, waiting))
 }
 
 pub(super) async fn plan(
@@ -52,25 +53,26 @@ pub(super) async fn plan(
             return Err(Problem::invalid("give either per_day, a number of users, or all: true"));
         }
     };
-    engine.store.plan_release(pace, engine.clock.now()).await?;
+    let planned = engine.store.plan_release(pace, engine.clock.now()).await?;
+    let (_, waiting) = engine.store.release_status().await?;
     engine.wake();
-    view(&engine).await
+    // As planned: if nothing waits, the plan is over before it can be looked at.
+    Ok(view(&engine, Some(planned), waiting))
 }
 
 pub(super) async fn stop(State(engine): State<Engine>) -> Result<Json<ReleaseView>, Problem> {
     engine.store.stop_release().await?;
-    view(&engine).await
+    show(State(engine)).await
 }
 
-async fn view(engine: &Engine) -> Result<Json<ReleaseView>, Problem> {
-    let (plan, waiting) = engine.store.release_status().await?;
+fn view(engine: &Engine, plan: Option<Plan>, waiting: Waiting) -> Json<ReleaseView> {
     let plan = plan.map(|plan| plan.on(engine.clock.now()));
     let per_day = plan.and_then(|plan| match plan.pace {
         Pace::PerDay(users) => Some(users),
         Pace::All => None,
     });
     let reachable = waiting.users.saturating_sub(waiting.unreachable_users);
-    Ok(Json(ReleaseView {
+    Json(ReleaseView {
         plan: match plan.map(|plan| plan.pace) {
             None => "none",
             Some(Pace::PerDay(_)) => "per_day",
@@ -84,5 +86,5 @@ async fn view(engine: &Engine) -> Result<Json<ReleaseView>, Problem> {
         released_total: plan.map_or(0, |plan| plan.total),
         next_portion_at: plan.map(|plan| plan.due_at),
         days_left: per_day.map(|users| reachable.div_ceil(users)),
-    }))
+    })
 }

@@ -6,7 +6,7 @@ use relinkd::domain::ids::{Institution, InstitutionId, UserId};
 use relinkd::domain::item::{Hold, Item, RemovalReason, Token};
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
-use relinkd::store::{IMPORT_ROWS_MAX, Imported, Mode, NewItem, NewProfile, Rule, Store, StoreError};
+use relinkd::store::{IMPORT_ROWS_MAX, Imported, Mode, NewItem, NewProfile, NewUser, Rule, Store, StoreError};
 use secrecy::ExposeSecret as _;
 
 use super::{Place, at, item_id, register};
@@ -192,14 +192,34 @@ async fn an_error_of_the_disk_is_no_answer() {
     assert_eq!(import(&store, rows(3), 2).await, vec![Imported::New; 3]);
 }
 
-fn profile(id: &str, email: &str) -> NewProfile {
-    NewProfile {
+fn profile(id: &str, email: &str) -> NewUser {
+    let profile = NewProfile {
         id: UserId::parse(id).expect("an id"),
         email: EmailAddress::parse(email).expect("an address"),
         name: PersonName::parse("Ann Example"),
         locale: Some(Locale::parse("de").expect("a locale")),
         time_zone: Some(ZoneName::parse("Europe/Berlin").expect("a zone")),
-    }
+    };
+    NewUser { profile, stopped_at: None, suppressed_at: None, snoozed_until: None }
+}
+
+#[tokio::test]
+async fn wishes_come_along_and_none_is_taken_back() {
+    let place = Place::new();
+    let store = place.open(at(0));
+    let put = async |row: NewUser| {
+        let outcomes = store.import_users(vec![row], Mode::Write, at(50)).await.expect("imported");
+        let user = store.user(UserId::parse("user-1").expect("an id")).await.expect("it reads").expect("it is there");
+        (outcomes[0].clone(), user.stopped_at, user.suppressed_at, user.snoozed_until)
+    };
+    let none = profile("user-1", "user-1@example.com");
+    let stopped = NewUser { stopped_at: Some(at(-9)), snoozed_until: Some(at(90)), ..none.clone() };
+    assert_eq!(put(none.clone()).await, (Imported::New, None, None, None));
+    assert_eq!(put(stopped.clone()).await, (Imported::Changed, Some(at(-9)), None, Some(at(90))));
+    assert_eq!(put(stopped).await, (Imported::Same, Some(at(-9)), None, Some(at(90))));
+    assert_eq!(put(none.clone()).await, (Imported::Same, Some(at(-9)), None, Some(at(90))));
+    let more = NewUser { suppressed_at: Some(at(1)), snoozed_until: Some(at(99)), stopped_at: Some(at(5)), ..none };
+    assert_eq!(put(more).await, (Imported::Changed, Some(at(-9)), Some(at(1)), Some(at(99))));
 }
 
 #[tokio::test]

@@ -140,7 +140,9 @@ async fn webhooks_that_came_before_the_import_are_applied_by_it() {
 #[tokio::test]
 async fn a_user_with_several_held_items_is_one_letter_and_counts_once() {
     let world = World::new().await;
-    broken_ones(&world, &["user-1", "user-2"]).await;
+    broken_ones(&world, &["user-1"]).await;
+    world.after(minutes(5)).await;
+    broken_ones(&world, &["user-2"]).await;
     world.after(hours(1)).await;
     broken_ones(&world, &["user-1"]).await;
     world.after(hours(1)).await;
