@@ -46,7 +46,7 @@ pub enum Command {
 /// Which key.
 #[derive(Debug, clap::Args)]
 pub struct Generate {
-    /// A key for [store] `data_key`, instead of one for the API.
+    /// A key for `[store] data_key`, instead of one for the API.
     #[arg(long)]
     pub data: bool,
 }

@@ -1,7 +1,7 @@
 //! Catching up: webhooks that Plaid sent and that never came, from Plaid's list of the last seven days.
 //!
 //! Each goes into the inbox, marked as caught up, and the same way from there on as one that came by itself: see
-//! [`ingest`](super::ingest). The place where the list was left is kept, so that the next time begins there. An account without
+//! `engine::ingest`. The place where the list was left is kept, so that the next time begins there. An account without
 //! this list (it is in beta) has the sweep, which finds what can be asked.
 
 use aws_lc_rs::digest::{SHA256, digest};

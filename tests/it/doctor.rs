@@ -51,7 +51,7 @@ fn about(output: &Output, check: &str) -> String {
 
 #[tokio::test]
 async fn all_is_well() {
-    let world = World::new().await;
+    let world = World::with(Settings { real_time: true, ..Settings::default() }).await;
     let dns = good_domain().await;
     let output = check(&world, &dns, &["--dkim-selector", "s1"], &[]).await;
     insta::assert_snapshot!(output.whole(), @"
@@ -82,7 +82,7 @@ async fn all_is_well() {
 #[tokio::test]
 async fn it_sends_nothing_and_touches_no_item() {
     let smtp = MailServer::start(Mood::Fine).await;
-    let world = World::with(Settings { smtp_url: Some(smtp.url()), ..Settings::default() }).await;
+    let world = World::with(Settings { real_time: true, smtp_url: Some(smtp.url()), ..Settings::default() }).await;
     world.user("user-1").await;
     world.item("user-1", bank("First Platypus Bank")).await;
     let (asked, calls) = (world.plaid.count("/item/get"), world.plaid.calls().len());
@@ -322,7 +322,7 @@ async fn a_domain_in_which_anybody_may_write() {
 
 #[tokio::test]
 async fn without_dns_it_is_a_warning_that_says_so() {
-    let world = World::new().await;
+    let world = World::with(Settings { real_time: true, ..Settings::default() }).await;
     let dns = DnsServer::start(&[
         ("app.example", Says::Code(5)),
         ("_domainkey.app.example", Says::Code(5)),
