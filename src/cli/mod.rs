@@ -17,6 +17,7 @@ use crate::engine::paper;
 use crate::mail::words::TemplateFault;
 
 mod adopt;
+pub mod catch_up;
 pub mod check;
 pub mod client;
 pub mod completions;
