@@ -32,11 +32,22 @@ create table users (
   created_at     integer not null,
   updated_at     integer not null,
   stopped_at     integer,                 -- wants no letters
-  suppressed_at  integer,                 -- the address takes none: it bounced
   snoozed_until  integer,
   erased_at      integer,                 -- nothing personal is left in this row
   due_at         integer                  -- when there may be something to write
 ) strict, without rowid;
+
+-- Addresses that take no letters, whoever has them: it bounced, somebody called a letter spam, or the operator said so. They
+-- outlive their users, so the address itself is not here: it is found by its HMAC.
+create table suppressions (
+  address_hmac  blob primary key,
+  reason        text not null check (reason in ('gone', 'complaint', 'operator')),
+  source        text not null check (source in ('smtp', 'report', 'postmark', 'mailgun', 'resend', 'api')),
+  since         integer not null,
+  note          text                      -- what the mail server said, with addresses masked
+) strict, without rowid;
+
+create index suppressions_since on suppressions (since);
 
 create index users_due on users (due_at) where due_at is not null;
 create index users_by_address on users (address_hmac) where address_hmac is not null;
@@ -206,10 +217,16 @@ create table letters (
   subject      text,
   reply        text,                      -- what the mail server said last
   note         text,                      -- why it waits, or why it did not leave
-  settled_at   integer
+  settled_at   integer,
+  address_hmac blob,                      -- where its body went: an address may change before it bounces
+  provider     text,                      -- the mailbox provider, where its letters are counted
+  provider_day integer,                   -- the day on which it is counted, since 1970 in UTC
+  bounce       text check (bounce in ('hard', 'soft', 'complaint')) -- what came back
 ) strict, without rowid;
 
 create index letters_due on letters (due_at) where due_at is not null;
+create index letters_by_address on letters (address_hmac, composed_at) where address_hmac is not null;
+create index letters_settled on letters (settled_at) where status in ('accepted', 'bounced');
 create index letters_by_user on letters (user_id, composed_at);
 create index letters_by_link on letters (link_id);
 
@@ -271,3 +288,35 @@ create table verification_keys (
   jwk         text not null,
   fetched_at  integer not null
 ) strict, without rowid;
+
+-- Pauses of all letters: too many bounce, or the sender is at fault. At most one is open; letters wait meanwhile.
+create table pauses (
+  id        integer primary key,
+  why       text not null check (why in ('bounces', 'sender')),
+  note      text not null,                -- the figures, or what the mail server said
+  since     integer not null,
+  until     integer,                      -- when one letter tries whether it works again; nothing: the operator decides
+  tries     integer not null default 0,
+  ended_at  integer,
+  ended_by  text check (ended_by in ('operator', 'letter'))
+) strict;
+
+create unique index pauses_open on pauses ((ended_at is null)) where ended_at is null;
+
+-- Letters to the users of one mailbox provider on one day, where there is a cap. Whose letters they are is not noted.
+create table provider_days (
+  provider  text not null,
+  day       integer not null,             -- since 1970, in UTC
+  letters   integer not null,
+  primary key (provider, day)
+) strict, without rowid;
+
+-- What mail services told us, by the name that each gives to an event: told twice, it counts once.
+create table mail_events (
+  service  text not null,
+  event    text not null,
+  at       integer not null,
+  primary key (service, event)
+) strict, without rowid;
+
+create index mail_events_at on mail_events (at);

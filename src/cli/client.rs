@@ -186,6 +186,19 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
+        self.answer(request).await
+    }
+
+    /// Hands a mail over as it came.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn post_mail(&self, path: &str, raw: Vec<u8>) -> Result<Answer, Failure> {
+        let request = self.http.post(format!("http://relinkd{path}")).header("content-type", "message/rfc822");
+        self.answer(request.body(raw)).await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
         let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         let bytes = answer.bytes().await.map_err(|error| self.unreachable(&error))?;

@@ -17,6 +17,7 @@ use crate::engine::paper;
 use crate::mail::words::TemplateFault;
 
 mod adopt;
+pub mod bounce;
 pub mod catch_up;
 pub mod check;
 pub mod client;
@@ -31,9 +32,11 @@ pub mod letter;
 pub mod letters;
 mod logging;
 pub mod man;
+pub mod pause;
 pub mod print;
 pub mod release;
 pub mod serve;
+pub mod suppressions;
 pub mod table;
 pub mod trigger;
 pub mod users;
@@ -82,6 +85,12 @@ pub enum Command {
     Keys(keys::Args),
     /// Lists users, shows one, and notes what they wish.
     Users(users::Args),
+    /// Lists addresses that take no letters, adds one, lets one take letters again.
+    Suppressions(suppressions::Args),
+    /// Says why all letters wait, and sends letters again.
+    Pause(pause::Args),
+    /// Takes a report of failed delivery (RFC 3464) or of abuse (RFC 5965) from standard input: for a mail server's pipe.
+    Bounce(bounce::Args),
     /// Lists letters, shows one, and says which will be written.
     Letters(letters::Args),
     /// Lists webhooks, shows one, and applies it once more.
@@ -116,6 +125,9 @@ pub fn main() -> ExitCode {
         Command::Items(args) => items::run(&cli.config, &args),
         Command::Keys(args) => keys::run(&cli.config, &args),
         Command::Users(args) => users::run(&cli.config, &args),
+        Command::Suppressions(args) => suppressions::run(&cli.config, &args),
+        Command::Pause(args) => pause::run(&cli.config, &args),
+        Command::Bounce(args) => bounce::run(&cli.config, &args),
         Command::Letters(args) => letters::run(&cli.config, &args),
         Command::Webhooks(args) => webhooks::run(&cli.config, &args),
         Command::Explain(args) => explain::run(&cli.config, &args),

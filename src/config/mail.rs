@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::SecretString;
 use url::Host;
 
@@ -16,6 +18,7 @@ use crate::domain::colour::{Colour, SHAPE_CONTRAST, TEXT_CONTRAST};
 use crate::domain::contact::EmailAddress;
 use crate::domain::language::Language;
 use crate::domain::logo::{LOGO_BYTES_MAX, Logo};
+use crate::domain::provider::{Cap, Caps};
 
 /// The longest display name of a sender, in characters.
 const NAME_CHARS_MAX: usize = 100;
@@ -36,6 +39,12 @@ pub struct Mail {
     pub login: Option<Login>,
     /// Only to addresses that match one of these a letter is sent; to all, if there are none.
     pub only_to: Vec<AddressPattern>,
+    /// Where reports of failed delivery go, each with its letter's id; to the sender's address, if nothing is said.
+    pub return_path: Option<EmailAddress>,
+    /// How mail services that tell by webhook prove themselves.
+    pub events: Events,
+    /// How many letters a day mailbox providers get at most.
+    pub daily_caps: Caps,
     /// A line for the foot of a letter.
     pub postal_address: Option<String>,
     /// The languages that are spoken to users; never empty.
@@ -74,6 +83,17 @@ impl Mail {
     pub fn may_send_to(&self, address: &EmailAddress) -> bool {
         self.only_to.is_empty() || self.only_to.iter().any(|pattern| pattern.matches(address))
     }
+}
+
+/// How mail services that tell by webhook prove themselves; nothing for those that are not used.
+#[derive(Clone, Debug, Default)]
+pub struct Events {
+    /// `user:password`, as they stand in the address that Postmark was given.
+    pub postmark: Option<SecretString>,
+    /// Mailgun's webhook signing key.
+    pub mailgun: Option<SecretString>,
+    /// Resend's signing secret, `whsec_…`.
+    pub resend: Option<SecretString>,
 }
 
 /// A name and an address.
@@ -167,6 +187,13 @@ pub(super) fn read(
     let smtp = section.required("smtp_url", Smtp::parse);
     let login = read_login(section);
     let only_to = section.list("only_to", AddressPattern::parse);
+    let return_path = section.optional("return_path", EmailAddress::parse);
+    let events = Events {
+        postmark: section.optional_secret("postmark_login", postmark_login),
+        mailgun: section.optional_secret("mailgun_signing_key", secret),
+        resend: section.optional_secret("resend_signing_secret", resend_secret),
+    };
+    let daily_caps = section.list("daily_caps", cap).map(Caps::new).unwrap_or_default();
     let postal_address = section.optional("postal_address", line(POSTAL_ADDRESS_CHARS_MAX));
     let languages = read_languages(section, fallback);
     let colour = section.optional("colour", colour);
@@ -190,12 +217,37 @@ pub(super) fn read(
         smtp: smtp?,
         login,
         only_to,
+        return_path,
+        events,
+        daily_caps,
         postal_address,
         languages,
         colour,
         logo,
         templates_dir,
     })
+}
+
+fn postmark_login(text: &str) -> Result<SecretString, Wrong> {
+    match text.split_once(':') {
+        Some((user, password)) if !user.is_empty() && password.len() >= 16 => secret(text),
+        Some(_) | None => Err("is no user:password with a password of at least 16 characters".into()),
+    }
+}
+
+fn resend_secret(text: &str) -> Result<SecretString, Wrong> {
+    let key = text.strip_prefix("whsec_").ok_or("does not begin with whsec_")?;
+    let is_key = BASE64.decode(key).is_ok_and(|key| key.len() >= 16);
+    if is_key { secret(text) } else { Err("is no signing secret as Resend shows it".into()) }
+}
+
+fn cap(text: &str) -> Result<Cap, Wrong> {
+    let wrong = "is no domain and number, such as \"gmail.com 4000\"";
+    let (domain, letters) = text.trim().split_once(' ').ok_or(wrong)?;
+    // The domain is judged as that of an address, and so becomes lower case.
+    let address = EmailAddress::parse(&format!("a@{domain}")).map_err(|_| wrong)?;
+    let letters = letters.trim().parse().map_err(|_| wrong)?;
+    Ok(Cap { provider: address.domain().to_owned(), letters })
 }
 
 /// The languages that are spoken. The one to fall back to has to be among them.
@@ -374,6 +426,9 @@ mod tests {
             reply_to: None,
             smtp: Smtp::parse("smtp://localhost").ok().expect("a server"),
             login: None,
+            return_path: None,
+            events: Events::default(),
+            daily_caps: Caps::default(),
             only_to: only_to.iter().filter_map(|text| AddressPattern::parse(text).ok()).collect(),
             postal_address: None,
             languages: Vec::new(),

@@ -36,7 +36,7 @@ pub use api::{ApiKey, Scope};
 pub use app::App;
 pub use fault::{Fault, Faults, Place};
 pub use log::{Log, LogFormat};
-pub use mail::{AddressPattern, Login, Mail, Mailbox, Security, Smtp};
+pub use mail::{AddressPattern, Events, Login, Mail, Mailbox, Security, Smtp};
 pub use plaid::{CountryCode, Environment, LateWebhooks, LinkMode, Plaid, WebhookElsewhere};
 pub use retention::Retention;
 pub use schedule::Schedule;

@@ -284,6 +284,12 @@ pub fn speaks_at(item: &Item, now: Timestamp, policy: &Policy) -> Option<Timesta
     if outlook.due.is_empty() { outlook.next } else { Some(now) }
 }
 
+/// Whether a user is to get no letter at this moment, whatever there is to say.
+#[must_use]
+pub fn is_silent(user: &User, now: Timestamp) -> bool {
+    silence(user).is_some() || user.snoozed_until.is_some_and(|until| until > now)
+}
+
 pub(super) fn silence(user: &User) -> Option<Silence> {
     if user.stopped_at.is_some() {
         return Some(Silence::Stopped);

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::event::NoLetters;
 use super::ids::{InstitutionId, ItemId, SessionId};
 use super::item::{Destination, State};
 
@@ -70,6 +71,11 @@ pub enum Notice {
     WebhooksGo(Destination),
     /// The user withdrew one account.
     AccountRevoked,
+    /// The user's address takes no letters any more: ask the user for another.
+    Unreachable {
+        /// Why.
+        why: NoLetters,
+    },
     /// Repairing this Item would kill a newer one.
     Superseded {
         /// The newer one.

@@ -117,6 +117,23 @@ pub enum Event {
     },
     /// That letter did not leave: what it said about this Item was not so any more, or it could not be delivered.
     LetterWithheld(Mention),
+    /// The user's address takes no letters any more.
+    Unreachable {
+        /// Why.
+        why: NoLetters,
+    },
+}
+
+/// Why an address takes no letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoLetters {
+    /// There is no such mailbox, or not any more.
+    Gone,
+    /// Whoever reads it called a letter spam.
+    Complaint,
+    /// The operator or the application said so.
+    Operator,
 }
 
 /// A fault that the user can cure in update mode.
@@ -233,6 +250,7 @@ impl Event {
             Self::LetterSent(_) => "letter_sent",
             Self::LetterWaits { .. } => "letter_waits",
             Self::LetterWithheld(_) => "letter_withheld",
+            Self::Unreachable { .. } => "unreachable",
         }
     }
 }

@@ -9,6 +9,7 @@
 //! [`language`], [`colour`], [`logo`] and [`plain`] are values that several layers share: they parse, and then nobody checks
 //! again.
 
+pub mod bounces;
 pub mod colour;
 pub mod compose;
 pub mod contact;
@@ -24,6 +25,7 @@ pub mod logo;
 pub mod plain;
 pub mod plan;
 pub mod policy;
+pub mod provider;
 pub mod step;
 pub mod supersede;
 pub mod transition;

@@ -44,6 +44,7 @@ impl Engine {
                 compose(user, items, sent, circumstances, now, &policy)
             }),
             held,
+            caps: self.config.mail.daily_caps.clone(),
             default_zone: self.config.app.time_zone.zone().clone(),
             letter: self.clock.new_letter(),
         }
@@ -83,6 +84,9 @@ pub(super) fn tell(told: &[Told]) {
             }
             Notice::ClaimNotConfirmed => {
                 tracing::warn!(%item, "Item {item}: update mode was said to have worked, but Plaid says otherwise");
+            }
+            Notice::Unreachable { why } => {
+                tracing::warn!(%item, ?why, "Item {item}: its user's address takes no letters any more ({why:?})");
             }
             Notice::WebhookMissed { sent_at, code } => {
                 let code = code.as_deref().unwrap_or("unknown");

@@ -171,6 +171,7 @@ fn cured_by(event: &Event) -> &'static [&'static str] {
         | Event::LetterComposed(_)
         | Event::LetterSent(_)
         | Event::LetterWaits { .. }
-        | Event::LetterWithheld(_) => &[],
+        | Event::LetterWithheld(_)
+        | Event::Unreachable { .. } => &[],
     }
 }

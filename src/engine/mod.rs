@@ -23,12 +23,15 @@ pub mod plan;
 mod post;
 mod release;
 pub mod repair;
+pub mod returned;
 pub mod schedule;
 pub mod status;
 pub mod sweep;
+mod told;
 pub mod traffic;
 pub mod upkeep;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
@@ -77,7 +80,8 @@ pub struct Parts {
     pub stop: CancellationToken,
     banks: banks::Banks,
     templates: Templates,
-    mail_server: smtp::Server,
+    mail_server: smtp::Connections,
+    keeps_connections: AtomicBool,
     traffic: Mutex<Traffic>,
     calls_of_people: Semaphore,
     calls_of_ours: Semaphore,
@@ -125,12 +129,13 @@ impl Engine {
             secret: config.plaid.secret.clone(),
         })?;
         let keys = Keys::new(store.verification_keys().await?, clock.now());
-        let mail_server = post::server(&config)?;
+        let mail_server = smtp::Connections::new(post::server(&config)?, smtp::Limits::default());
         let traffic = Traffic::new(config.plaid.calls_per_minute);
         Ok(Self(Arc::new(Parts {
             banks: banks::Banks::default(),
             templates: paper::templates(&config).map_err(BuildError::Templates)?,
             mail_server,
+            keeps_connections: AtomicBool::new(false),
             plaid,
             keys,
             clock,

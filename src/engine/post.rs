@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
@@ -14,9 +15,11 @@ use super::apply::tell;
 use super::banks::Door;
 use super::dispatch::Observed;
 use super::paper;
+use super::told::{alarm, log};
 use super::traffic::Caller;
-use crate::config::{Config, Security};
+use crate::config::{self, Config, Security};
 use crate::domain::compose::{Line, still_wanted};
+use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Event, Topic};
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Deadline, ExpiryReason, Item, Kind};
@@ -24,8 +27,9 @@ use crate::domain::language::Language;
 use crate::domain::policy::Policy;
 use crate::mail::letter::{Letter, Message, Occasion, Passage, Rendered};
 use crate::mail::message::{Addressing, build};
+use crate::mail::report::return_path;
 use crate::mail::smtp::{self, Deferral, Later, Never, Outcome};
-use crate::store::{ClaimedLetter, LetterOutcome, Profile, Purpose, StoreError};
+use crate::store::{Begun, ClaimedLetter, Departure, LetterOutcome, Profile, Purpose, StoreError};
 
 /// How many connections the mail server sees at once.
 pub(super) const CONNECTIONS_MAX: usize = 16;
@@ -100,6 +104,35 @@ struct Post {
     stop_url: String,
 }
 
+impl Post {
+    fn departure(&self, mail: &config::Mail, to: &EmailAddress) -> Departure {
+        Departure {
+            id: self.letter.id,
+            user: self.letter.user.clone(),
+            to: to.clone(),
+            cap: mail.daily_caps.of(to.domain()).cloned(),
+            asked_for: self.letter.lines.iter().any(|line| line.topic == Topic::FreshLink),
+            language: self.language.tag().to_owned(),
+            subject: self.rendered.subject.clone(),
+        }
+    }
+}
+
+/// Why a letter does not leave at its last moment.
+enum NotNow {
+    /// What the store said stands elsewhere.
+    Begun,
+    /// The store does not answer.
+    Store,
+}
+
+impl From<StoreError> for NotNow {
+    fn from(error: StoreError) -> Self {
+        tracing::error!("store: {error}");
+        Self::Store
+    }
+}
+
 impl Engine {
     /// Claims as many of the letters that are due as there are connections, and begins to send them.
     pub(super) async fn post_due(&self) -> Result<(), StoreError> {
@@ -136,7 +169,16 @@ impl Engine {
             }
         };
         log(&letter, &outcome);
-        let settle = || self.store.settle_letter(letter.clone(), outcome.clone(), self.rule());
+        let settle = async || {
+            let settled = self.store.settle_letter(letter.clone(), outcome.clone(), self.rule()).await?;
+            if let Some(pause) = &settled.paused {
+                alarm(pause);
+            }
+            if settled.resumed {
+                tracing::warn!("letters go on: the mail server takes them again");
+            }
+            Ok(settled.told)
+        };
         self.settle(&format!("letter {id}"), settle).await;
     }
 
@@ -210,7 +252,7 @@ impl Engine {
             Ok(rendered) => Ready::Send(Box::new(Post { letter, profile, rendered, language, stop_url })),
             Err(error) => {
                 tracing::error!(letter = %letter.id, "letter {}: {error}", letter.id);
-                Ready::Settle(LetterOutcome::Bounced { why: error.to_string(), suppress: false })
+                Ready::Settle(LetterOutcome::Bounced { why: error.to_string(), gone: None })
             }
         }
     }
@@ -218,12 +260,14 @@ impl Engine {
     async fn send(&self, post: &Post) -> LetterOutcome {
         let (letter, mail) = (&post.letter, &self.config.mail);
         let Some(email) = &post.profile.email else { return LetterOutcome::WrittenDown };
+        let path = mail.return_path.as_ref().map(|address| return_path(address.as_str(), letter.id));
         let addressing = Addressing {
             letter: letter.id,
             earlier: &letter.references,
             date: self.clock.now(),
             from_name: mail.from.name.as_deref().unwrap_or(&self.config.app.name),
             from_address: mail.from.address.as_str(),
+            return_path: path.as_deref(),
             reply_to: Some(mail.reply_to.as_ref().map_or(&self.config.app.support_email, |to| &to.address).as_str()),
             to_name: post.profile.name.as_ref().map(crate::domain::contact::PersonName::as_str),
             to_address: email.as_str(),
@@ -233,39 +277,88 @@ impl Engine {
         };
         let message = match build(&post.rendered, &addressing) {
             Ok(message) => message,
-            Err(error) => return LetterOutcome::Bounced { why: error.to_string(), suppress: false },
+            Err(error) => return LetterOutcome::Bounced { why: error.to_string(), gone: None },
         };
+        let mut begun = Begun::Go;
         let begin = async || {
-            let (language, subject) = (post.language.tag().to_owned(), post.rendered.subject.clone());
-            self.store.start_data(letter.id, language, subject).await
+            begun = self.store.start_data(post.departure(mail, email), self.clock.now()).await?;
+            if begun == Begun::Go { Ok(()) } else { Err(NotNow::Begun) }
         };
-        let limits = smtp::Limits::default();
-        let outcome = smtp::send(&self.mail_server, &limits, message.envelope(), &message.formatted(), begin).await;
-        self.outcome(letter, outcome)
+        let outcome = self.mail_server.send(message.envelope(), &message.formatted(), begin).await;
+        self.keep_connections();
+        match begun {
+            Begun::Go => self.outcome(post, outcome),
+            Begun::Unwanted => {
+                LetterOutcome::Withheld { why: "the user wants no letters since a moment ago".to_owned() }
+            }
+            Begun::Full(until) => {
+                let why = "the cap of the mailbox provider is used up for today: [mail] daily_caps".to_owned();
+                LetterOutcome::Deferred { until, why, attempt: false }
+            }
+        }
+    }
+
+    /// Sees to it that connections to the mail server which carry no more letters are hung up. One task is enough.
+    fn keep_connections(&self) {
+        if self.keeps_connections.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let engine = self.clone();
+        self.begin(async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(smtp::IDLE_MAX / 4) => {}
+                    () = engine.stop.cancelled() => {}
+                }
+                // Before the look, so that whoever keeps a connection after it begins another task.
+                engine.keeps_connections.store(false, Ordering::Release);
+                if engine.stop.is_cancelled() {
+                    return engine.mail_server.close_all().await;
+                }
+                let any_left = engine.mail_server.close_idle().await;
+                if !any_left || engine.keeps_connections.swap(true, Ordering::AcqRel) {
+                    return;
+                }
+            }
+        });
     }
 
     /// What the dialogue with the mail server means for the letter.
-    fn outcome(&self, letter: &ClaimedLetter, outcome: Outcome) -> LetterOutcome {
+    fn outcome(&self, post: &Post, outcome: Outcome) -> LetterOutcome {
+        let letter = &post.letter;
         let why = outcome.to_string();
         match outcome {
             Outcome::Accepted { reply } => {
                 self.status.letter_left(self.clock.now());
                 LetterOutcome::Accepted { reply: reply.to_string() }
             }
-            Outcome::Deferred { .. } => {
+            Outcome::Deferred { why: deferral, .. } => {
                 self.status.mail_failed(&why);
                 let until = self.clock.retry_at(letter.attempts, RETRY_FIRST, RETRY_MOST);
                 if until.duration_since(letter.composed_at) > GIVE_UP {
-                    return LetterOutcome::Bounced { why: format!("given up after five days: {why}"), suppress: false };
+                    return LetterOutcome::Bounced { why: format!("given up after five days: {why}"), gone: None };
                 }
-                LetterOutcome::Deferred { until, why, attempt: true }
+                match deferral {
+                    Deferral::Later(Later::Sender, _) => LetterOutcome::SenderAtFault { until, why },
+                    Deferral::Later(..)
+                    | Deferral::Unreachable
+                    | Deferral::Cut(..)
+                    | Deferral::Tls(_)
+                    | Deferral::NoStartTls
+                    | Deferral::NoLogin
+                    | Deferral::NotBegun => LetterOutcome::Deferred { until, why, attempt: true },
+                }
             }
             Outcome::Refused { why: Never::Sender, reply, stage } => {
-                // It says nothing about the recipient: the letter waits until the operator has put it right.
-                self.outcome(letter, Outcome::Deferred { why: Deferral::Later(Later::Sender, stage), reply })
+                // It says nothing about the recipient: all letters wait until it is put right.
+                self.outcome(post, Outcome::Deferred { why: Deferral::Later(Later::Sender, stage), reply })
+            }
+            Outcome::Refused { why: Never::RateLimited, reply, stage } => {
+                self.outcome(post, Outcome::Deferred { why: Deferral::Later(Later::RateLimited, stage), reply })
             }
             Outcome::Refused { why: never, .. } => {
-                LetterOutcome::Bounced { why, suppress: never == Never::RecipientGone }
+                let gone = post.profile.email.clone().filter(|_| never == Never::RecipientGone);
+                LetterOutcome::Bounced { why, gone }
             }
             Outcome::Uncertain { .. } => {
                 let again_at = (letter.uncertain == 0).then(|| self.after(UNCERTAIN_RETRY));
@@ -389,21 +482,5 @@ fn is_last(topic: &Topic, policy: &Policy) -> bool {
     match topic {
         Topic::Reminder { rung, .. } => *rung > 0 && rung + 1 >= policy.login_required.len(),
         Topic::WorksAgain | Topic::FreshLink => false,
-    }
-}
-
-fn log(letter: &ClaimedLetter, outcome: &LetterOutcome) {
-    let id = letter.id;
-    match outcome {
-        LetterOutcome::Accepted { .. } => tracing::info!(letter = %id, "letter {id} left"),
-        LetterOutcome::WrittenDown => {
-            tracing::info!(letter = %id, "letter {id} is written down, not sent: [mail] only_to")
-        }
-        LetterOutcome::Deferred { until, why, .. } => {
-            tracing::warn!(letter = %id, %until, "letter {id} waits until {until}: {why}")
-        }
-        LetterOutcome::Bounced { why, .. } => tracing::warn!(letter = %id, "letter {id} cannot be delivered: {why}"),
-        LetterOutcome::Uncertain { why, .. } => tracing::warn!(letter = %id, "letter {id}: {why}"),
-        LetterOutcome::Withheld { why } => tracing::info!(letter = %id, "letter {id} is withheld: {why}"),
     }
 }

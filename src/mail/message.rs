@@ -42,6 +42,8 @@ pub struct Addressing<'a> {
     pub from_name: &'a str,
     /// The brand's address: also where bounces go, and its domain ends the Message-ID.
     pub from_address: &'a str,
+    /// Where reports of failed delivery go, if not to `from_address`.
+    pub return_path: Option<&'a str>,
     /// Where answers go, if not to `from_address`.
     pub reply_to: Option<&'a str>,
     /// The user's name: untrusted text.
@@ -89,7 +91,11 @@ pub fn build(rendered: &Rendered, to: &Addressing<'_>) -> Result<Message, Messag
     let from = mailbox("sender's", plain::one_line(to.from_name, NAME_CHARS_MAX), to.from_address)?;
     let to_name = to.to_name.and_then(|name| plain::person(name, NAME_CHARS_MAX));
     let recipient = mailbox("recipient's", to_name, to.to_address)?;
-    let envelope = Envelope::new(Some(from.email.clone()), vec![recipient.email.clone()]);
+    let path = match to.return_path {
+        None => from.email.clone(),
+        Some(path) => mailbox("return", None, path)?.email,
+    };
+    let envelope = Envelope::new(Some(path), vec![recipient.email.clone()]);
     let domain = from.email.domain().to_owned();
     if rendered.subject.chars().any(char::is_control) {
         return Err(MessageError::Control("subject"));
@@ -208,6 +214,7 @@ mod tests {
             date: "2026-11-23T09:00:00Z".parse().expect("a time"),
             from_name: "Acorn Budget",
             from_address: "hello@acorn.example",
+            return_path: None,
             reply_to: Some("help@acorn.example"),
             to_name: Some("Robin Example"),
             to_address: "user-1@example.com",

@@ -216,7 +216,8 @@ pub fn cannot_be_asked_for(event: &Event) -> bool {
         | Event::LetterComposed(_)
         | Event::LetterSent(_)
         | Event::LetterWaits { .. }
-        | Event::LetterWithheld(_) => false,
+        | Event::LetterWithheld(_)
+        | Event::Unreachable { .. } => false,
     }
 }
 

@@ -5,14 +5,17 @@
 //! sent again once, with the same Message-ID.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, Row, named_params};
 use uuid::Uuid;
 
 use super::columns::{Record, ms};
 use super::error::StoreError;
+use super::pauses::{self, Gate};
 use crate::domain::compose::{Line, Sent};
+use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Mention, Topic};
 use crate::domain::ids::{ItemId, LetterId, UserId};
+use crate::domain::provider::Cap;
 
 /// How far back the letters to a user matter for what may be sent now.
 const HISTORY: SignedDuration = SignedDuration::from_hours(31 * 24);
@@ -65,12 +68,19 @@ pub enum LetterOutcome {
         /// Whether this counts as an attempt; waiting for daytime or for Plaid does not.
         attempt: bool,
     },
+    /// The mail server says that the sender is at fault: all letters wait, and this one is tried again.
+    SenderAtFault {
+        /// When.
+        until: Timestamp,
+        /// What the mail server said.
+        why: String,
+    },
     /// It cannot be delivered.
     Bounced {
         /// What the mail server said.
         why: String,
-        /// Whether the address takes no letters at all.
-        suppress: bool,
+        /// The address that takes no letters at all, if that is why.
+        gone: Option<EmailAddress>,
     },
     /// The body went out and no reply came.
     Uncertain {
@@ -86,72 +96,16 @@ pub enum LetterOutcome {
     },
 }
 
-/// A letter as people see it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct LetterView {
-    /// Its id.
-    pub letter_id: String,
-    /// To whom.
-    pub user_id: String,
-    /// When it was composed.
-    pub composed_at: Timestamp,
-    /// Where it stands.
-    pub status: String,
-    /// Its subject, once rendered.
-    pub subject: Option<String>,
-    /// Its language, once rendered.
-    pub language: Option<String>,
-    /// When it is tried next.
-    pub due_at: Option<Timestamp>,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// What the mail server said last.
-    pub reply: Option<String>,
-    /// Why it waits, or why it did not leave.
-    pub note: Option<String>,
-    /// When its fate was known.
-    pub settled_at: Option<Timestamp>,
-    /// What it says about which Item.
-    pub lines: Vec<LineView>,
-}
-
-/// The letters on their way out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Outgoing {
-    /// How many wait to be tried, now or later.
-    pub waiting: u64,
-    /// When the first of them is or was due.
-    pub due_since: Option<Timestamp>,
-    /// When the mail server last took one.
-    pub last_sent_at: Option<Timestamp>,
-}
-
-/// Which letters a list holds.
-#[derive(Clone, Debug, Default)]
-pub struct LetterFilter {
-    /// Only to this user.
-    pub user: Option<UserId>,
-    /// Only those that speak of this Item.
-    pub item: Option<ItemId>,
-    /// Only with this status.
-    pub status: Option<String>,
-}
-
-/// A line of a letter as people see it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct LineView {
-    /// About which Item.
-    pub item_id: String,
-    /// Which of its episodes.
-    pub episode: u32,
-    /// `reminder`, `works_again` or `fresh_link`.
-    pub topic: String,
-    /// Of which condition it reminds.
-    pub kind: Option<String>,
-    /// Which rung of the ladder, from 0.
-    pub rung: Option<u8>,
-    /// Whether it was taken out, because it was not so any more when the letter left.
-    pub dropped: bool,
+/// Whether a letter whose body is about to go out may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Begun {
+    /// It is written down as leaving.
+    Go,
+    /// Its user wants no letters now, or the address takes none: that was said a moment ago.
+    Unwanted,
+    /// The mailbox provider takes no more of our letters before then.
+    Full(Timestamp),
 }
 
 /// Writes a composed letter with its lines.
@@ -161,12 +115,13 @@ pub(crate) fn insert(
     user: &UserId,
     lines: &[Line],
     link_id: &str,
+    provider: Option<&str>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let reminder = lines.iter().any(|line| line.topic != Topic::WorksAgain);
     let mut statement = connection.prepare_cached(
-        "insert into letters (letter_id, user_id, composed_at, status, reminder, link_id, due_at)
-         values (:letter, :user, :now, 'composed', :reminder, :link, :now)",
+        "insert into letters (letter_id, user_id, composed_at, status, reminder, link_id, due_at, provider, provider_day)
+         values (:letter, :user, :now, 'composed', :reminder, :link, :now, :provider, :day)",
     )?;
     statement.execute(named_params! {
         ":letter": id.to_string(),
@@ -174,6 +129,8 @@ pub(crate) fn insert(
         ":now": ms(now),
         ":reminder": reminder,
         ":link": link_id,
+        ":provider": provider,
+        ":day": provider.map(|_| pauses::day(now)),
     })?;
     for line in lines {
         let (topic, kind, rung) = match line.topic {
@@ -243,23 +200,14 @@ pub(crate) fn underway(connection: &Connection, user: &UserId) -> Result<bool, S
     Ok(connection.prepare_cached(&sql)?.query_row([user.as_str()], |row| row.get(0))?)
 }
 
-/// What waits to leave, and what left last.
-pub(crate) fn outgoing(connection: &Connection) -> Result<Outgoing, StoreError> {
-    let time = |at: Option<i64>| at.and_then(|at| Timestamp::from_millisecond(at).ok());
-    let (waiting, due): (i64, Option<i64>) = connection
-        .prepare_cached("select count(*), min(due_at) from letters where due_at is not null")?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    // The ids are in the order of time, so this reads few rows.
-    let sent: Option<Option<i64>> = connection
-        .prepare_cached("select settled_at from letters where status = 'accepted' order by letter_id desc limit 1")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    let waiting = u64::try_from(waiting).unwrap_or_default();
-    Ok(Outgoing { waiting, due_since: time(due), last_sent_at: sent.and_then(time) })
-}
-
-/// Claims letters that are due, the longest due first.
+/// Claims letters that are due, the longest due first. During a pause none, or the one that tries.
 pub(crate) fn claim(connection: &Connection, now: Timestamp, limit: u32) -> Result<Vec<ClaimedLetter>, StoreError> {
+    let gate = pauses::gate(connection)?;
+    let limit = match gate {
+        Gate::Open => limit,
+        Gate::OneFrom(from) if from <= now => limit.min(1),
+        Gate::OneFrom(_) | Gate::Closed => return Ok(Vec::new()),
+    };
     let mut statement = connection.prepare_cached(
         "update letters set status = 'leased', due_at = null where letter_id in
            (select letter_id from letters where due_at is not null and due_at <= :now order by due_at limit :limit)
@@ -269,6 +217,9 @@ pub(crate) fn claim(connection: &Connection, now: Timestamp, limit: u32) -> Resu
     let mut claimed = Vec::new();
     while let Some(row) = rows.next()? {
         claimed.push(claimed_letter(connection, row)?);
+    }
+    if !matches!(gate, Gate::Open) && !claimed.is_empty() {
+        pauses::try_one(connection, now)?;
     }
     Ok(claimed)
 }
@@ -335,13 +286,18 @@ pub(crate) fn start_data(
     id: LetterId,
     language: &str,
     subject: &str,
+    address_hmac: &[u8],
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
-        "update letters set status = 'data_started', language = :language, subject = :subject
+        "update letters set status = 'data_started', language = :language, subject = :subject, address_hmac = :hmac
          where letter_id = :letter and status = 'leased'",
     )?;
-    let changed =
-        statement.execute(named_params! { ":letter": id.to_string(), ":language": language, ":subject": subject })?;
+    let changed = statement.execute(named_params! {
+        ":letter": id.to_string(),
+        ":language": language,
+        ":subject": subject,
+        ":hmac": address_hmac,
+    })?;
     if changed == 1 {
         return Ok(());
     }
@@ -351,6 +307,31 @@ pub(crate) fn start_data(
         column: "status",
         problem: "is not 'leased', so the letter may not be sent".to_owned(),
     })
+}
+
+/// Counts a letter to a mailbox provider, unless it was counted there today. Says until when the provider is full, if it is.
+pub(crate) fn count_for_provider(
+    connection: &Connection,
+    id: LetterId,
+    cap: &Cap,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select exists (select 1 from letters where letter_id = :letter and provider = :provider and provider_day = :day)",
+    )?;
+    let (letter, today) = (id.to_string(), pauses::day(now));
+    let named = named_params! { ":letter": letter, ":provider": cap.provider, ":day": today };
+    if statement.query_row(named, |row| row.get(0))? {
+        return Ok(None);
+    }
+    if let Some(until) = pauses::full_until(connection, cap, now)? {
+        return Ok(Some(until));
+    }
+    pauses::count(connection, &cap.provider, now)?;
+    let mut statement = connection
+        .prepare_cached("update letters set provider = :provider, provider_day = :day where letter_id = :letter")?;
+    statement.execute(named_params! { ":letter": letter, ":provider": cap.provider, ":day": today })?;
+    Ok(None)
 }
 
 /// Takes lines out of a letter that are not so any more.
@@ -374,6 +355,7 @@ pub(crate) fn settle(
         LetterOutcome::Accepted { reply } => ("accepted", None, reply.as_str(), true, false),
         LetterOutcome::WrittenDown => ("written_down", None, "kept here: [mail] only_to", true, false),
         LetterOutcome::Deferred { until, why, attempt } => ("deferred", Some(*until), why.as_str(), *attempt, false),
+        LetterOutcome::SenderAtFault { until, why } => ("deferred", Some(*until), why.as_str(), true, false),
         LetterOutcome::Bounced { why, .. } => ("bounced", None, why.as_str(), true, false),
         LetterOutcome::Uncertain { again_at, why } => ("uncertain", *again_at, why.as_str(), true, true),
         LetterOutcome::Withheld { why } => ("withheld", None, why.as_str(), false, false),
@@ -381,7 +363,8 @@ pub(crate) fn settle(
     let is_reply = matches!(outcome, LetterOutcome::Accepted { .. } | LetterOutcome::Bounced { .. });
     let mut statement = connection.prepare_cached(
         "update letters set status = :status, due_at = :due, attempts = attempts + :attempt,
-           uncertain = uncertain + :uncertain, reply = coalesce(:reply, reply), note = :note, settled_at = :settled
+           uncertain = uncertain + :uncertain, reply = coalesce(:reply, reply), note = :note, settled_at = :settled,
+           bounce = case when :gone then 'hard' else bounce end
          where letter_id = :letter",
     )?;
     statement.execute(named_params! {
@@ -393,6 +376,7 @@ pub(crate) fn settle(
         ":reply": is_reply.then_some(text),
         ":note": (!is_reply).then_some(text),
         ":settled": due.is_none().then_some(ms(now)),
+        ":gone": matches!(outcome, LetterOutcome::Bounced { gone: Some(_), .. }),
     })?;
     Ok(())
 }
@@ -418,80 +402,4 @@ pub(crate) fn void_leases(connection: &Connection, now: Timestamp) -> Result<(),
         named_params! { ":now": ms(now) },
     )?;
     Ok(())
-}
-
-/// Letters for people, newest first, before a given id; of one user where asked.
-pub(crate) fn list(
-    connection: &Connection,
-    filter: &LetterFilter,
-    before: Option<&str>,
-    limit: u32,
-) -> Result<Vec<LetterView>, StoreError> {
-    let mut conditions = vec![if before.is_some() { "letter_id < :before" } else { ":before is null" }];
-    conditions.push(if filter.user.is_some() { "user_id = :user" } else { ":user is null" });
-    conditions.push(if filter.status.is_some() { "status = :status" } else { ":status is null" });
-    conditions.push(match filter.item {
-        Some(_) => {
-            "exists (select 1 from letter_lines line where line.letter_id = letters.letter_id and item_id = :item)"
-        }
-        None => ":item is null",
-    });
-    let sql = format!("select * from letters where {} order by letter_id desc limit :limit", conditions.join(" and "));
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(named_params! {
-        ":user": filter.user.as_ref().map(UserId::as_str),
-        ":status": filter.status,
-        ":item": filter.item.as_ref().map(ItemId::as_str),
-        ":before": before,
-        ":limit": i64::from(limit),
-    })?;
-    let mut letters = Vec::new();
-    while let Some(row) = rows.next()? {
-        letters.push(view(connection, row)?);
-    }
-    Ok(letters)
-}
-
-/// One letter.
-pub(crate) fn one(connection: &Connection, id: &str) -> Result<Option<LetterView>, StoreError> {
-    let mut statement = connection.prepare_cached("select * from letters where letter_id = ?1")?;
-    let mut rows = statement.query([id])?;
-    rows.next()?.map(|row| view(connection, row)).transpose()
-}
-
-fn view(connection: &Connection, row: &Row<'_>) -> Result<LetterView, StoreError> {
-    let record = Record::new("letters", "letter_id", row)?;
-    Ok(LetterView {
-        user_id: record.get("user_id")?,
-        composed_at: record.time("composed_at")?,
-        status: record.get("status")?,
-        subject: record.get("subject")?,
-        language: record.get("language")?,
-        due_at: record.time_if("due_at")?,
-        attempts: record.count("attempts")?,
-        reply: record.get("reply")?,
-        note: record.get("note")?,
-        settled_at: record.time_if("settled_at")?,
-        lines: line_views(connection, &record.id)?,
-        letter_id: record.id,
-    })
-}
-
-fn line_views(connection: &Connection, letter: &str) -> Result<Vec<LineView>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("select * from letter_lines where letter_id = ?1 order by item_id")?;
-    let mut rows = statement.query([letter])?;
-    let mut lines = Vec::new();
-    while let Some(row) = rows.next()? {
-        let record = Record::new("letter_lines", "letter_id", row)?;
-        lines.push(LineView {
-            item_id: record.get("item_id")?,
-            episode: record.count("episode")?,
-            topic: record.get("topic")?,
-            kind: record.get("kind")?,
-            rung: record.get::<Option<i64>>("rung")?.and_then(|rung| u8::try_from(rung).ok()),
-            dropped: record.get("dropped")?,
-        });
-    }
-    Ok(lines)
 }

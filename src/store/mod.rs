@@ -10,18 +10,21 @@ mod data_keys;
 mod error;
 mod inbox;
 mod items;
+mod letter_views;
 mod letters;
 mod links;
 mod migrations;
 mod open;
 mod operations;
 mod outbox;
+mod pauses;
 mod purge;
 mod releases;
 pub mod seal;
 mod sealing;
 mod siblings;
 mod steps;
+mod suppressions;
 mod sweep;
 mod users;
 mod verification_keys;
@@ -41,18 +44,21 @@ pub use inbox::{
     Age, Backlog, Known, ListedWebhook, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, STRANGERS_MAX,
     Source, Unless, Unread, Verdict, WebhookFilter,
 };
-pub use letters::{ClaimedLetter, LetterFilter, LetterOutcome, LetterView, LineView, Outgoing};
+pub use letter_views::{LetterFilter, LetterView, LineView, Outgoing};
+pub use letters::{Begun, ClaimedLetter, LetterOutcome};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{
-    Agenda, Asked, Candidates, Composed, Composer, IMPORT_ROWS_MAX, Imported, Mode, NewItem, NewUser, Outlook,
-    Registered, Released, SealingAnew, Written,
+    Agenda, Asked, Back, Candidates, Composed, Composer, Departure, IMPORT_ROWS_MAX, Imported, MailReport, Mode,
+    NewItem, NewUser, Outlook, Registered, Released, Reported, SealingAnew, Settled, Whose, Written,
 };
 pub use outbox::{Claimed, Settlement};
+pub use pauses::{Pause, PauseReason};
 pub use purge::{Cutoffs, Purge};
 pub use releases::{Pace, Plan, Waiting};
 pub use sealing::Left;
 pub use steps::{Decision, JournalRow, Rule, Told};
+pub use suppressions::{Suppression, SuppressionView, Teller};
 pub use sweep::{Appointment, Floors};
 pub use users::{NewProfile, Profile, Wish};
 pub use verification_keys::StoredKey;

@@ -120,7 +120,8 @@ pub(crate) fn end(connection: &Connection) -> Result<bool, StoreError> {
 pub(crate) fn next_users(connection: &Connection, limit: u32) -> Result<Vec<UserId>, StoreError> {
     let mut statement = connection.prepare_cached(&format!(
         "select user_id from items where {HELD} and exists (select 1 from users where users.user_id = items.user_id
-           and contact is not null and stopped_at is null and suppressed_at is null) order by since, user_id"
+           and contact is not null and stopped_at is null
+           and address_hmac not in (select address_hmac from suppressions)) order by since, user_id"
     ))?;
     let mut rows = statement.query([])?;
     let mut users: Vec<UserId> = Vec::new();
@@ -159,7 +160,7 @@ pub(crate) fn waiting(connection: &Connection) -> Result<Waiting, StoreError> {
     let mut statement = connection.prepare_cached(&format!(
         "select count(*) as items, count(distinct user_id) as users, count(distinct case when not exists
            (select 1 from users where users.user_id = items.user_id and contact is not null and stopped_at is null
-             and suppressed_at is null) then user_id end) as unreachable_users
+             and address_hmac not in (select address_hmac from suppressions)) then user_id end) as unreachable_users
          from items where {HELD}"
     ))?;
     let read = |row: &rusqlite::Row<'_>| {

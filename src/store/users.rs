@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{Record, ms};
 use super::error::StoreError;
 use super::seal::{Place, Sealer};
+use super::suppressions;
 use crate::domain::compose::{Reach, User};
 use crate::domain::contact::{EmailAddress, Locale, PersonName, ZoneName};
 use crate::domain::ids::UserId;
@@ -59,8 +60,6 @@ struct Contact {
     name: Option<String>,
 }
 
-const ADDRESS: &str = "address";
-
 fn place(row: &str) -> Place<'_> {
     Place { table: "users", column: "contact", row }
 }
@@ -74,9 +73,9 @@ pub(crate) fn ensure(connection: &Connection, id: &UserId, now: Timestamp) -> Re
     Ok(())
 }
 
-/// Writes what the application says. Says whether the user is new. Another address takes letters again, whatever became of
-/// the old one; a wish for no letters stays. Who has no Item, or only held ones, is not looked at: an import of a million users
-/// is no reason to compose a million times.
+/// Writes what the application says. Says whether the user is new. Another address takes letters, whatever became of the old
+/// one, unless it is suppressed itself; a wish for no letters stays. Who has no Item, or only held ones, is not looked at: an
+/// import of a million users is no reason to compose a million times.
 pub(crate) fn put(
     connection: &Connection,
     sealer: &Sealer,
@@ -84,7 +83,6 @@ pub(crate) fn put(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let known = get(connection, sealer, &user.id)?;
-    let same_address = known.as_ref().and_then(|known| known.email.as_ref()).is_some_and(|known| known == &user.email);
     let contact = Contact {
         email: user.email.as_str().to_owned(),
         name: user.name.as_ref().map(|name| name.as_str().to_owned()),
@@ -94,18 +92,16 @@ pub(crate) fn put(
     let mut statement = connection.prepare_cached(
         "update users set contact = :contact, address_hmac = :hmac, locale = :locale, time_zone = :zone,
            updated_at = :now, erased_at = null,
-           due_at = case when exists (select 1 from items where user_id = :user and held_since is null) then :now end,
-           suppressed_at = case when :same then suppressed_at end
+           due_at = case when exists (select 1 from items where user_id = :user and held_since is null) then :now end
          where user_id = :user",
     )?;
     statement.execute(named_params! {
         ":user": user.id.as_str(),
         ":contact": sealer.seal(place(user.id.as_str()), &contact),
-        ":hmac": sealer.lookup(ADDRESS, &user.email.for_lookup()),
+        ":hmac": suppressions::hmac(sealer, &user.email),
         ":locale": user.locale.as_ref().map(Locale::as_str),
         ":zone": user.time_zone.as_ref().map(ZoneName::as_str),
         ":now": ms(now),
-        ":same": same_address,
     })?;
     Ok(known.is_none_or(|known| known.email.is_none()))
 }
@@ -120,16 +116,16 @@ pub(crate) fn seal_anew(connection: &Connection, sealer: &Sealer, row: &str, con
         connection.prepare_cached("update users set contact = :contact, address_hmac = :hmac where user_id = :user")?;
     statement.execute(named_params! {
         ":contact": sealer.seal(place(row), &plain),
-        ":hmac": sealer.lookup(ADDRESS, &email.for_lookup()),
+        ":hmac": suppressions::hmac(sealer, &email),
         ":user": row,
     })?;
-    Ok(())
+    suppressions::find_by_present_key(connection, sealer, &email)
 }
 
 /// A user as registered; nothing if unknown or erased.
 pub(crate) fn get(connection: &Connection, sealer: &Sealer, id: &UserId) -> Result<Option<Profile>, StoreError> {
     let mut statement = connection.prepare_cached("select * from users where user_id = ?1 and erased_at is null")?;
-    statement.query_row([id.as_str()], |row| Ok(profile(sealer, row))).optional()?.transpose()
+    statement.query_row([id.as_str()], |row| Ok(profile(connection, sealer, row))).optional()?.transpose()
 }
 
 /// A page of users, after a given one.
@@ -145,7 +141,7 @@ pub(crate) fn list(
     let mut rows = statement.query(named_params! { ":after": after, ":limit": i64::from(limit) })?;
     let mut users = Vec::new();
     while let Some(row) = rows.next()? {
-        users.push(profile(sealer, row)?);
+        users.push(profile(connection, sealer, row)?);
     }
     Ok(users)
 }
@@ -179,10 +175,10 @@ pub(crate) fn at_address(
          order by user_id limit :limit",
     )?;
     let mut users = Vec::new();
-    for hmac in sealer.lookups(ADDRESS, &email.for_lookup()) {
+    for hmac in suppressions::hmacs(sealer, email) {
         let mut rows = statement.query(named_params! { ":hmac": hmac, ":after": after, ":limit": i64::from(limit) })?;
         while let Some(row) = rows.next()? {
-            users.push(profile(sealer, row)?);
+            users.push(profile(connection, sealer, row)?);
         }
     }
     users.sort_by(|a, b| a.id.cmp(&b.id));
@@ -197,7 +193,7 @@ pub(crate) fn is_erased(connection: &Connection, id: &UserId) -> Result<bool, St
     Ok(statement.exists([id.as_str()])?)
 }
 
-fn profile(sealer: &Sealer, row: &Row<'_>) -> Result<Profile, StoreError> {
+fn profile(connection: &Connection, sealer: &Sealer, row: &Row<'_>) -> Result<Profile, StoreError> {
     let record = Record::new("users", "user_id", row)?;
     let contact = match record.get::<Option<Vec<u8>>>("contact")? {
         None => None,
@@ -218,6 +214,8 @@ fn profile(sealer: &Sealer, row: &Row<'_>) -> Result<Profile, StoreError> {
         .get::<Option<String>>("time_zone")?
         .map(|name| ZoneName::parse(&name).map_err(|error| record.wrong("time_zone", error.to_string())))
         .transpose()?;
+    let suppressed_at =
+        email.as_ref().map(|email| suppressions::since(connection, sealer, email)).transpose()?.flatten();
     Ok(Profile {
         id: record.user_id("user_id")?,
         email,
@@ -225,7 +223,7 @@ fn profile(sealer: &Sealer, row: &Row<'_>) -> Result<Profile, StoreError> {
         locale,
         time_zone,
         stopped_at: record.time_if("stopped_at")?,
-        suppressed_at: record.time_if("suppressed_at")?,
+        suppressed_at,
         snoozed_until: record.time_if("snoozed_until")?,
         created_at: record.time("created_at")?,
         updated_at: record.time("updated_at")?,
@@ -283,29 +281,27 @@ pub(crate) fn keep_wishes(
     connection: &Connection,
     id: &UserId,
     stopped_at: Option<Timestamp>,
-    suppressed_at: Option<Timestamp>,
     snoozed_until: Option<Timestamp>,
 ) -> Result<(), StoreError> {
-    if stopped_at.or(suppressed_at).or(snoozed_until).is_none() {
+    if stopped_at.or(snoozed_until).is_none() {
         return Ok(());
     }
     let mut statement = connection.prepare_cached(
-        "update users set stopped_at = coalesce(stopped_at, :stopped), suppressed_at = coalesce(suppressed_at, :suppressed),
+        "update users set stopped_at = coalesce(stopped_at, :stopped),
            snoozed_until = coalesce(max(snoozed_until, :snoozed), snoozed_until, :snoozed) where user_id = :user",
     )?;
     statement.execute(named_params! {
         ":stopped": stopped_at.map(ms),
-        ":suppressed": suppressed_at.map(ms),
         ":snoozed": snoozed_until.map(ms),
         ":user": id.as_str(),
     })?;
     Ok(())
 }
 
-/// Notes that a user's address takes no letters.
-pub(crate) fn suppress(connection: &Connection, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
-    let mut statement = connection
-        .prepare_cached("update users set suppressed_at = coalesce(suppressed_at, :now) where user_id = :user")?;
+/// Notes that somebody called a letter spam: no letters to this user, also under another address.
+pub(crate) fn stop(connection: &Connection, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
+    let mut statement =
+        connection.prepare_cached("update users set stopped_at = coalesce(stopped_at, :now) where user_id = :user")?;
     statement.execute(named_params! { ":now": ms(now), ":user": id.as_str() })?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::engine::Engine;
 use crate::engine::status::Health;
-use crate::store::{Backlog, DataKeyView, Outgoing};
+use crate::store::{Backlog, DataKeyView, Outgoing, Pause};
 
 /// The process answers.
 pub(super) async fn alive() -> &'static str {
@@ -26,6 +26,8 @@ pub(super) struct Readiness {
     at: Timestamp,
     /// What waits in the inbox.
     inbox: Option<Backlog>,
+    /// Why all letters wait; nothing while they leave.
+    letters_paused: Option<Pause>,
     /// The former keys with which something is still sealed: it is being sealed anew.
     data_keys_to_empty: Vec<DataKeyView>,
     /// The letters that wait, and the last one that left.
@@ -40,12 +42,13 @@ pub(super) async fn ready(State(engine): State<Engine>) -> (StatusCode, Json<Rea
     let at = engine.clock.now();
     let probe = engine.store.probe(at).await;
     let inbox = engine.store.backlog().await.ok();
+    let letters_paused = engine.store.pause().await.ok().flatten();
     let letters = engine.store.outgoing().await.ok();
     let mut data_keys_to_empty = engine.store.data_keys().await.unwrap_or_default();
     data_keys_to_empty.retain(|key| !key.seals && key.emptied_at.is_none() && key.since.is_some());
     let status = if probe.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let store = probe.err().map(|error| error.to_string());
-    let outside = engine.status.health();
-    let readiness = Readiness { ready: store.is_none(), store, at, inbox, letters, data_keys_to_empty, outside };
+    let (ready, outside) = (store.is_none(), engine.status.health());
+    let readiness = Readiness { ready, store, at, inbox, letters_paused, letters, data_keys_to_empty, outside };
     (status, Json(readiness))
 }

@@ -9,6 +9,7 @@ mod client_address;
 mod control;
 mod health;
 mod listen;
+mod mail_events;
 pub mod page;
 mod repair;
 mod unsubscribe;
@@ -54,6 +55,7 @@ fn public(engine: Engine) -> Router {
         .route("/repair/{token}/fresh", post(repair::send_fresh))
         .route("/repair-return", get(repair::way_back))
         .route("/unsubscribe/{token}", get(unsubscribe::ask).post(unsubscribe::stop))
+        .route("/mail-events/{service}", post(mail_events::receive).layer(DefaultBodyLimit::max(WEBHOOK_BYTES_MAX)))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PAGE_TIME_MAX));
     webhook.merge(pages).fallback(missing).layer(CatchPanicLayer::new()).with_state(engine)

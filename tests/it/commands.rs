@@ -4,5 +4,6 @@ mod import;
 mod items;
 mod letters;
 mod reach;
+mod suppressions;
 mod users;
 mod webhooks;

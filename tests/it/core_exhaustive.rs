@@ -38,7 +38,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use relinkd::domain::event::{Event, Health, Mention, Observation, Topic};
+use relinkd::domain::event::{Event, Health, Mention, NoLetters, Observation, Topic};
 use relinkd::domain::ids::{AccountId, LetterId, SessionId};
 use relinkd::domain::item::{
     Arrival, Break, Claim, Cure, Deadline, Destination, Episode, Expiry, ExpiryReason, Hold, Impaired, Item, Kind,
@@ -214,6 +214,7 @@ fn events() -> Vec<Event> {
         Event::Resumed,
         Event::Superseded { by },
         Event::Unsuperseded,
+        Event::Unreachable { why: NoLetters::Gone },
         Event::AccountsChanged { gone: 1, new: 2 },
         Event::LetterWaits { letter: LetterId(Uuid::from_u128(7)), why: "night".to_owned() },
     ];

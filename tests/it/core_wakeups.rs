@@ -64,6 +64,7 @@ impl Desk {
         let now = self.now;
         self.letters += 1;
         let composer = Composer {
+            caps: relinkd::domain::provider::Caps::default(),
             compose: Box::new(move |user, items, sent, circumstances| {
                 compose(user, items, sent, circumstances, now, any_hour())
             }),

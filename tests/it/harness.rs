@@ -8,6 +8,7 @@ pub mod command;
 pub mod dns;
 pub mod mail_server;
 pub mod repair;
+mod returned;
 pub mod store;
 
 use std::sync::Arc;

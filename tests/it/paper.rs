@@ -59,6 +59,7 @@ fn mbox(letters: &[(String, Letter)]) -> Vec<u8> {
     for (number, (_, letter)) in letters.iter().enumerate() {
         let rendered = letter.render(&templates).expect("a letter");
         let addressing = Addressing {
+            return_path: None,
             letter: LetterId(uuid::Uuid::from_u128(number as u128 + 1)),
             earlier: &[],
             date: "2026-11-23T09:00:00Z".parse().expect("a time"),

@@ -9,6 +9,7 @@ mod keys;
 mod letters;
 mod opening;
 mod outbox;
+mod pauses;
 mod purge;
 mod secrets;
 

@@ -15,6 +15,7 @@ use crate::domain::language::Language;
 use crate::engine::clock::Clock;
 use crate::engine::{mail_server, paper};
 use crate::mail::message::{Addressing, build};
+use crate::mail::report::return_path;
 use crate::mail::sample;
 use crate::mail::smtp::{self, Deferral, Limits, Outcome, Stage};
 
@@ -72,8 +73,11 @@ async fn send(config: &Config, args: &Args, language: Language) -> Result<String
     let templates = paper::templates(config).map_err(|_| "the templates, which have changed".to_owned())?;
     let letter = sample::letter(args.kind, paper::brand(config), language).ok_or("the kind of letter")?;
     let rendered = letter.render(&templates).map_err(|error| format!("the letter: {error}"))?;
+    let id = clock.new_letter();
+    let path = mail.return_path.as_ref().map(|address| return_path(address.as_str(), id));
     let addressing = Addressing {
-        letter: clock.new_letter(),
+        letter: id,
+        return_path: path.as_deref(),
         earlier: &[],
         date: clock.now(),
         from_name: mail.from.name.as_deref().unwrap_or(&config.app.name),

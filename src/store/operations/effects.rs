@@ -5,8 +5,11 @@ use rusqlite::Connection;
 
 use super::Result;
 use crate::store::outbox::{Claimed, Settlement};
+use crate::store::pauses::{self, Gate};
 use crate::store::steps::{Rule, Told};
 use crate::store::{Store, items, outbox, steps, sweep};
+
+const LETTERS: &str = "select min(due_at) from letters where due_at is not null";
 
 impl Store {
     /// Claims effects that are due.
@@ -55,7 +58,11 @@ impl Store {
                 items: first("select min(due_at) from items where due_at is not null")?,
                 users: first("select min(due_at) from users where due_at is not null")?,
                 effects: first("select min(due_at) from outbox where lease is null")?,
-                letters: first("select min(due_at) from letters where due_at is not null")?,
+                letters: match pauses::gate(connection)? {
+                    Gate::Open => first(LETTERS)?,
+                    Gate::OneFrom(from) => first(LETTERS)?.map(|at| at.max(from)),
+                    Gate::Closed => None,
+                },
                 appointments: first("select min(due_at) from appointments")?,
                 suspects_from: first(&sweep::oldest_checked(true))?,
                 others_from: first(&sweep::oldest_checked(false))?,

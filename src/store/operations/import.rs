@@ -11,15 +11,19 @@ use serde::Serialize;
 
 use super::Result;
 use super::items::NewItem;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, NoLetters};
 use crate::domain::item::{Item, RemovalReason};
 use crate::store::seal::Sealer;
 use crate::store::steps::Rule;
+use crate::store::suppressions::{self, Suppression, Teller};
 use crate::store::users::{NewProfile, Profile};
 use crate::store::{Store, inbox, items, steps, users, views};
 
 /// How many rows one operation takes: some ten milliseconds of the one writer, for which webhooks wait.
 pub const IMPORT_ROWS_MAX: usize = 250;
+
+/// What is noted of an address that took no letters before it came here.
+const IMPORTED: &str = "said by the file of an import";
 
 /// What a row of an import did, or would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -98,8 +102,16 @@ impl Store {
             match (mode, &outcome) {
                 (Mode::Write, Imported::New | Imported::Changed) => {
                     users::put(connection, sealer, &row.profile, now)?;
-                    let (stopped, suppressed) = (row.stopped_at, row.suppressed_at);
-                    users::keep_wishes(connection, &row.profile.id, stopped, suppressed, row.snoozed_until)?;
+                    users::keep_wishes(connection, &row.profile.id, row.stopped_at, row.snoozed_until)?;
+                    if let Some(since) = row.suppressed_at {
+                        let suppression = Suppression {
+                            reason: NoLetters::Operator,
+                            source: Teller::Api,
+                            note: Some(IMPORTED.to_owned()),
+                        };
+                        let hmac = suppressions::hmac(sealer, &row.profile.email);
+                        suppressions::add(connection, &hmac, &suppression, since)?;
+                    }
                 }
                 (Mode::Write, Imported::Same | Imported::Skipped { .. }) | (Mode::DryRun, _) => {}
             }

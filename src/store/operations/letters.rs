@@ -3,21 +3,29 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
 use super::Result;
-use crate::domain::compose::{Circumstances, Composition, Line, Sent, User};
+use super::returned::suppress;
+use crate::domain::compose::{Circumstances, Composition, Line, Sent, User, is_silent};
 use crate::domain::contact::EmailAddress;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, NoLetters};
 use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
-use crate::store::letters::{ClaimedLetter, LetterFilter, LetterOutcome, LetterView, Outgoing};
+use crate::domain::provider::{Cap, Caps};
+use crate::store::letter_views::{self, LetterFilter, LetterView, Outgoing};
+use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome};
+use crate::store::pauses::{Ender, Pause, PauseReason};
 use crate::store::steps::{Rule, Told};
+use crate::store::suppressions::{self, Suppression, Teller};
 use crate::store::users::{NewProfile, Profile, Wish};
-use crate::store::{Purpose, Store, items, letters, links, steps, users};
+use crate::store::{Purpose, Store, items, later, letters, links, pauses, steps, users};
+
+/// How long a letter waits at least whose address is said to be gone while too many are.
+const DOUBT: SignedDuration = SignedDuration::from_hours(1);
 
 /// What follows for a user from all Items, the letters sent so far and the circumstances.
 pub type Compose = dyn Fn(&User, &[Item], &[Sent], &Circumstances) -> Composition + Send + Sync;
@@ -28,6 +36,8 @@ pub struct Composer {
     pub compose: Box<Compose>,
     /// Banks at which so much broke at once that letters wait.
     pub held: Vec<(InstitutionId, Timestamp)>,
+    /// How many letters a day the mailbox providers get.
+    pub caps: Caps,
     /// The time zone of users who gave none.
     pub default_zone: TimeZone,
     /// The id of the letter, if one is written.
@@ -41,6 +51,36 @@ pub struct Composed {
     pub composition: Composition,
     /// What the operator and the application are told.
     pub told: Vec<Told>,
+}
+
+/// A letter whose body is about to go out.
+#[derive(Clone, Debug)]
+pub struct Departure {
+    /// Which one.
+    pub id: LetterId,
+    /// To whom.
+    pub user: UserId,
+    /// To which address.
+    pub to: EmailAddress,
+    /// The cap of the address's mailbox provider, if it has one.
+    pub cap: Option<Cap>,
+    /// Whether the user asked for it a moment ago.
+    pub asked_for: bool,
+    /// Its language.
+    pub language: String,
+    /// Its subject.
+    pub subject: String,
+}
+
+/// What settling a letter did beside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// What the operator and the application are told.
+    pub told: Vec<Told>,
+    /// The pause that begins with it.
+    pub paused: Option<Pause>,
+    /// Whether it ended a pause.
+    pub resumed: bool,
 }
 
 /// What follows when somebody asks for a fresh link: from the user, all Items, and when there were others.
@@ -166,7 +206,9 @@ impl Store {
             let owned = items::of_user(connection, user.as_str())?;
             let history = letters::history(connection, &user, now)?;
             let underway = letters::underway(connection, &user)?;
-            let circumstances = Circumstances { underway, held: composer.held, provider_full_until: None };
+            let cap = profile.email.as_ref().and_then(|email| composer.caps.of(email.domain()));
+            let provider_full_until = cap.map(|cap| pauses::full_until(connection, cap, now)).transpose()?.flatten();
+            let circumstances = Circumstances { underway, held: composer.held, provider_full_until };
             let composition = (composer.compose)(&person, &owned, &history, &circumstances);
             users::look_again(connection, &user, None)?;
             match &composition {
@@ -174,7 +216,11 @@ impl Store {
                 Composition::Wait { until, .. } => users::look_again(connection, &user, Some(*until))?,
                 Composition::Write(lines) => {
                     let link = links::create(connection, &user, now)?;
-                    letters::insert(connection, composer.letter, &user, lines, &link, now)?;
+                    let provider = cap.map(|cap| cap.provider.as_str());
+                    letters::insert(connection, composer.letter, &user, lines, &link, provider, now)?;
+                    if let Some(provider) = provider {
+                        pauses::count(connection, provider, now)?;
+                    }
                     mention(connection, &rule, composer.letter, lines, Event::LetterComposed, &mut told)?;
                 }
             }
@@ -208,7 +254,7 @@ impl Store {
             let answer = decide(&profile, &owned, &asked);
             if let Answer::Write(lines) = &answer {
                 let link = links::create(connection, &user, now)?;
-                letters::insert(connection, letter, &user, lines, &link, now)?;
+                letters::insert(connection, letter, &user, lines, &link, None, now)?;
                 mention(connection, &rule, letter, lines, Event::LetterComposed, &mut Vec::new())?;
             }
             Ok(Some((user, answer)))
@@ -265,42 +311,80 @@ impl Store {
         self.threads.write(operation).await
     }
 
-    /// Notes that the body is about to go out. When this answers, it is on disk.
+    /// Notes that the body is about to go out, if it may go. When this answers, it is on disk.
     ///
     /// # Errors
     /// What SQLite says, or that the letter is not leased: then it may not be sent.
-    pub async fn start_data(&self, letter: LetterId, language: String, subject: String) -> Result<()> {
-        self.threads.write(move |connection| letters::start_data(connection, letter, &language, &subject)).await
+    pub async fn start_data(&self, letter: Departure, now: Timestamp) -> Result<Begun> {
+        let inner = Arc::clone(&self.inner);
+        let operation = move |connection: &Connection| {
+            let Some(profile) = users::get(connection, &inner.sealer, &letter.user)? else {
+                return Ok(Begun::Unwanted);
+            };
+            // Time zones do not matter for this question. A link that the user asks for now comes in a pause too.
+            let mut person = profile.for_letters(&TimeZone::UTC);
+            person.snoozed_until = person.snoozed_until.filter(|_| !letter.asked_for);
+            if profile.email.as_ref() != Some(&letter.to) || is_silent(&person, now) {
+                return Ok(Begun::Unwanted);
+            }
+            if let Some(cap) = &letter.cap
+                && let Some(until) = letters::count_for_provider(connection, letter.id, cap, now)?
+            {
+                return Ok(Begun::Full(until));
+            }
+            let hmac = suppressions::hmac(&inner.sealer, &letter.to);
+            letters::start_data(connection, letter.id, &letter.language, &letter.subject, &hmac)?;
+            Ok(Begun::Go)
+        };
+        self.threads.write(operation).await
     }
 
     /// Settles a claimed letter, and takes the steps that follow from it.
     ///
     /// # Errors
     /// What SQLite says.
-    pub async fn settle_letter(&self, letter: ClaimedLetter, outcome: LetterOutcome, rule: Rule) -> Result<Vec<Told>> {
+    pub async fn settle_letter(&self, letter: ClaimedLetter, outcome: LetterOutcome, rule: Rule) -> Result<Settled> {
+        let inner = Arc::clone(&self.inner);
         let operation = move |connection: &Connection| {
-            let mut told = Vec::new();
+            let mut settled = Settled::default();
+            let outcome = doubted(connection, outcome.clone(), rule.now)?;
             letters::settle(connection, letter.id, &outcome, rule.now)?;
+            let told = &mut settled.told;
             match &outcome {
-                LetterOutcome::Deferred { .. } | LetterOutcome::Uncertain { again_at: Some(_), .. } => return Ok(told),
-                LetterOutcome::Accepted { .. }
-                | LetterOutcome::WrittenDown
-                | LetterOutcome::Uncertain { again_at: None, .. } => {
-                    mention(connection, &rule, letter.id, &letter.lines, Event::LetterSent, &mut told)?;
+                LetterOutcome::SenderAtFault { why, .. } => {
+                    settled.paused = pauses::sender_at_fault(connection, why, rule.now)?;
+                    return Ok(settled);
+                }
+                LetterOutcome::Deferred { .. } | LetterOutcome::Uncertain { again_at: Some(_), .. } => {
+                    return Ok(settled);
+                }
+                LetterOutcome::Accepted { .. } => {
+                    mention(connection, &rule, letter.id, &letter.lines, Event::LetterSent, told)?;
+                    if pauses::open(connection)?.is_some_and(|pause| pause.why == PauseReason::Sender) {
+                        pauses::end(connection, Ender::Letter, rule.now)?;
+                        settled.resumed = true;
+                    }
+                }
+                LetterOutcome::WrittenDown | LetterOutcome::Uncertain { again_at: None, .. } => {
+                    mention(connection, &rule, letter.id, &letter.lines, Event::LetterSent, told)?;
                 }
                 LetterOutcome::Withheld { .. } => {
                     let items: Vec<ItemId> = letter.lines.iter().map(|line| line.item.clone()).collect();
                     letters::drop_lines(connection, letter.id, &items)?;
-                    mention(connection, &rule, letter.id, &letter.lines, Event::LetterWithheld, &mut told)?;
+                    mention(connection, &rule, letter.id, &letter.lines, Event::LetterWithheld, told)?;
+                    pauses::try_another(connection, rule.now)?;
                 }
-                LetterOutcome::Bounced { suppress, .. } => {
-                    if *suppress {
-                        users::suppress(connection, &letter.user, rule.now)?;
-                    }
+                LetterOutcome::Bounced { gone: None, .. } => {}
+                LetterOutcome::Bounced { why, gone: Some(address) } => {
+                    let hmac = suppressions::hmac(&inner.sealer, address);
+                    let suppression =
+                        Suppression { reason: NoLetters::Gone, source: Teller::Smtp, note: Some(why.clone()) };
+                    suppress(connection, &hmac, &suppression, &rule, told)?;
+                    settled.paused = pauses::after_bounce(connection, rule.now)?;
                 }
             }
             users::look_again(connection, &letter.user, Some(rule.now))?;
-            Ok(told)
+            Ok(settled)
         };
         self.threads.write(operation).await
     }
@@ -310,7 +394,7 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub async fn outgoing(&self) -> Result<Outgoing> {
-        self.threads.read(letters::outgoing).await
+        self.threads.read(letter_views::outgoing).await
     }
 
     /// Letters, newest first, before a given one.
@@ -318,7 +402,7 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub async fn letters(&self, filter: LetterFilter, before: Option<String>, limit: u32) -> Result<Vec<LetterView>> {
-        self.threads.read(move |connection| letters::list(connection, &filter, before.as_deref(), limit)).await
+        self.threads.read(move |connection| letter_views::list(connection, &filter, before.as_deref(), limit)).await
     }
 
     /// One letter.
@@ -326,7 +410,7 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub async fn letter(&self, id: String) -> Result<Option<LetterView>> {
-        self.threads.read(move |connection| letters::one(connection, &id)).await
+        self.threads.read(move |connection| letter_views::one(connection, &id)).await
     }
 
     /// All that decides on letters to a user; nothing if unknown or erased.
@@ -354,6 +438,15 @@ impl Store {
     pub async fn users_concerned(&self, after: String, limit: u32) -> Result<Vec<UserId>> {
         self.threads.read(move |connection| users::concerned(connection, &after, limit)).await
     }
+}
+
+/// While so many letters come back that it is an alarm, no address is given up: the mail server may be wrong about all.
+fn doubted(connection: &Connection, outcome: LetterOutcome, now: Timestamp) -> Result<LetterOutcome> {
+    let LetterOutcome::Bounced { why, gone: Some(gone) } = outcome else { return Ok(outcome) };
+    if pauses::open(connection)?.is_some_and(|pause| pause.why == PauseReason::Bounces) {
+        return Ok(LetterOutcome::Deferred { until: later(now, DOUBT), why, attempt: false });
+    }
+    Ok(LetterOutcome::Bounced { why, gone: Some(gone) })
 }
 
 /// Tells each Item what became of a letter that speaks of it.

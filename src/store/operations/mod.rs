@@ -10,6 +10,7 @@ mod letters;
 mod links;
 mod purge;
 mod releases;
+mod returned;
 mod sweep;
 mod webhooks;
 
@@ -18,7 +19,8 @@ pub use effects::Agenda;
 pub use import::{IMPORT_ROWS_MAX, Imported, Mode, NewUser};
 pub use items::{NewItem, Registered};
 pub use keys::SealingAnew;
-pub use letters::{Composed, Composer, Outlook, Written};
+pub use letters::{Composed, Composer, Departure, Outlook, Settled, Written};
 pub use releases::{Candidates, Released};
+pub use returned::{Back, MailReport, Reported, Whose};
 
 type Result<T> = std::result::Result<T, super::StoreError>;

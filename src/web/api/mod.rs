@@ -14,6 +14,7 @@ mod lists;
 pub mod problem;
 mod release;
 mod snooze;
+mod suppressions;
 mod users;
 mod view;
 mod webhooks;
@@ -25,10 +26,11 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 
 use crate::config::{ApiKey, Scope};
 use crate::engine::Engine;
+use crate::mail::report::REPORT_BYTES_MAX;
 pub use import::ROWS_MAX as IMPORT_ROWS_MAX;
 use problem::Problem;
 
@@ -65,6 +67,11 @@ pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
         .route("/v1/letters", get(letters::list))
         .route("/v1/letters/plan", get(letters::plan))
         .route("/v1/letters/{letter_id}", get(letters::show))
+        .route("/v1/suppressions", get(suppressions::list).post(suppressions::add).delete(suppressions::remove))
+        .route("/v1/suppressions/{suppression_id}", delete(suppressions::remove_by_id))
+        .route("/v1/pause", get(suppressions::show_pause))
+        .route("/v1/pause/end", post(suppressions::end_pause))
+        .route("/v1/bounces", post(suppressions::take_report).layer(DefaultBodyLimit::max(REPORT_BYTES_MAX)))
         .route("/v1/letters/release", get(release::show).put(release::plan).delete(release::stop))
         .route("/v1/import/items", post(import::items).layer(DefaultBodyLimit::max(import::BYTES_MAX)))
         .route("/v1/import/users", post(import::users).layer(DefaultBodyLimit::max(import::BYTES_MAX)))

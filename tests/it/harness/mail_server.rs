@@ -89,8 +89,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut talking: tokio::
 }
 
 async fn talk(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    let mood = shared.mood.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if mood == Mood::Away {
+    let mood = || shared.mood.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if mood() == Mood::Away {
         return Ok(());
     }
     let mut stream = BufReader::new(stream);
@@ -99,9 +99,12 @@ async fn talk(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     while stream.read_line(&mut line).await? > 0 {
         let command = line.trim_end().to_owned();
         line.clear();
+        // Connections are kept, so the mood can change on one.
+        let mood = mood();
         let verb = command.split([' ', ':']).next().unwrap_or_default();
         shared.commands.lock().unwrap_or_else(PoisonError::into_inner).push(verb.to_owned());
         let reply = match (verb, &mood) {
+            (_, Mood::Away) => return Ok(()),
             ("EHLO", Mood::RefusesLogin) => "250-at your service\r\n250 AUTH PLAIN LOGIN",
             ("AUTH", Mood::RefusesLogin) => "535 5.7.8 not with this password",
             ("EHLO", _) => "250-at your service\r\n250 8BITMIME",

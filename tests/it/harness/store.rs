@@ -14,8 +14,9 @@ use super::World;
 const BUSY: &str = "
     select 'inbox ' || id, 0 from inbox where status = 'new'
     union all select 'outbox ' || key, case when lease is null then due_at else 0 end from outbox
-    union all select 'letter ' || letter_id || ' ' || status, coalesce(due_at, 0) from letters
-      where status in ('leased', 'data_started') or due_at is not null
+    union all select 'letter ' || letter_id || ' ' || status, 0 from letters where status in ('leased', 'data_started')
+    union all select 'letter ' || letter_id || ' ' || status, max(due_at, coalesce((select until from pauses where ended_at is null), 0))
+      from letters where due_at is not null and not exists (select 1 from pauses where ended_at is null and until is null)
     union all select 'item ' || item_id, due_at from items where due_at is not null
     union all select 'user ' || user_id, due_at from users where due_at is not null
     union all select 'appointment ' || name, due_at from appointments
@@ -39,7 +40,8 @@ const LEFT: &str = "
 const NEXT: &str = "
     select min(due_at) from (
       select due_at from items union all select due_at from users
-      union all select due_at from appointments union all select due_at from letters
+      union all select due_at from appointments union all select max(due_at, coalesce((select until from pauses where ended_at is null), 0)) from letters
+        where not exists (select 1 from pauses where ended_at is null and until is null)
       union all select due_at from letter_release)";
 
 /// The same for what waits for Plaid.

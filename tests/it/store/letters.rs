@@ -8,9 +8,11 @@ use relinkd::domain::event::Topic;
 use relinkd::domain::ids::{LetterId, UserId};
 use relinkd::domain::item::Kind;
 use relinkd::domain::policy::Policy;
+use relinkd::domain::provider::Caps;
 use relinkd::engine::apply::rule;
 use relinkd::store::{
-    ClaimedLetter, Composed, Composer, LetterFilter, LetterOutcome, LetterView, NewProfile, Purpose, Store, StoreError,
+    Begun, ClaimedLetter, Composed, Composer, Departure, LetterFilter, LetterOutcome, LetterView, NewProfile, Purpose,
+    Store, StoreError,
 };
 use uuid::Uuid;
 
@@ -46,6 +48,7 @@ async fn compose(store: &Store, number: u128, second: i64, lines: Vec<Line>) -> 
     let composer = Composer {
         compose: Box::new(move |_, _, _, _| Composition::Write(lines.clone())),
         held: Vec::new(),
+        caps: Caps::default(),
         default_zone: TimeZone::UTC,
         letter: letter(number),
     };
@@ -56,8 +59,15 @@ async fn claim(store: &Store, second: i64) -> Vec<ClaimedLetter> {
     store.claim_letters(at(second), 10).await.expect("it claims")
 }
 
-async fn begin(store: &Store, number: u128) -> Result<(), StoreError> {
-    store.start_data(letter(number), "en".to_owned(), "Subject".to_owned()).await
+fn address() -> EmailAddress {
+    EmailAddress::parse("user-1@example.com").expect("an address")
+}
+
+async fn begin(store: &Store, number: u128) -> Result<Begun, StoreError> {
+    let (language, subject) = ("en".to_owned(), "Subject".to_owned());
+    let departure =
+        Departure { id: letter(number), user: user(), to: address(), cap: None, asked_for: false, language, subject };
+    store.start_data(departure, at(0)).await
 }
 
 async fn settle(store: &Store, claimed: ClaimedLetter, outcome: LetterOutcome, second: i64) {
@@ -94,7 +104,7 @@ async fn a_letter_goes_from_composed_to_accepted() {
     assert_eq!(claim(&store, 1_000).await, [], "it is leased");
     let token = store.link_token(Purpose::Repair, &claimed.link_id);
     assert_eq!(store.open_link(Purpose::Repair, &token, at(10)).await.expect("it reads"), Some(user()));
-    begin(&store, 1).await.expect("it is leased");
+    assert_eq!(begin(&store, 1).await.expect("it is leased"), Begun::Go);
     assert_eq!(view(&store).await.status, "data_started");
     settle(&store, claimed, LetterOutcome::Accepted { reply: "250 ok".to_owned() }, 11).await;
     let view = view(&store).await;
@@ -111,7 +121,7 @@ async fn a_body_goes_out_only_under_a_lease() {
     compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
     assert!(begin(&store, 1).await.is_err(), "nobody claimed it");
     assert_eq!(claim(&store, 10).await.len(), 1);
-    begin(&store, 1).await.expect("it is leased");
+    assert_eq!(begin(&store, 1).await.expect("it is leased"), Begun::Go);
     assert!(begin(&store, 1).await.is_err(), "it began already");
     let store = reopened(&place, store, 20).await;
     assert!(begin(&store, 1).await.is_err(), "the lease ended with the process");
@@ -136,7 +146,7 @@ async fn a_crash_while_the_body_went_out_is_uncertain_and_ends_the_second_time()
     for crash in 1..=2 {
         let claimed = claim(&store, crash * 100).await.pop().expect("a claim");
         assert_eq!(i64::from(claimed.uncertain), crash - 1);
-        begin(&store, 1).await.expect("it is leased");
+        assert_eq!(begin(&store, 1).await.expect("it is leased"), Begun::Go);
         store = reopened(&place, store, crash * 100 + 50).await;
         assert_eq!(view(&store).await.status, "uncertain");
     }
@@ -209,7 +219,7 @@ async fn a_bounce_that_names_the_address_stops_letters_to_it() {
     let store = with_a_broken_item(&place).await;
     compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
     let claimed = claim(&store, 10).await.pop().expect("a claim");
-    settle(&store, claimed, LetterOutcome::Bounced { why: "550 gone".to_owned(), suppress: true }, 11).await;
+    settle(&store, claimed, LetterOutcome::Bounced { why: "550 gone".to_owned(), gone: Some(address()) }, 11).await;
     let profile = store.user(user()).await.expect("it reads").expect("it is there");
     assert_eq!(profile.suppressed_at, Some(at(11)));
     assert_eq!(claim(&store, 1_000_000).await, []);

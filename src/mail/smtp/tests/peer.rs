@@ -36,7 +36,9 @@ pub struct Heard {
     pub commands: Vec<String>,
     /// Whether the connection was encrypted at the end.
     pub encrypted: bool,
-    /// All bytes after DATA, the final dot included, QUIT not.
+    /// How many letters came whole.
+    pub letters: usize,
+    /// All bytes after the last DATA, the final dot included, QUIT not.
     pub letter: Vec<u8>,
 }
 
@@ -50,6 +52,8 @@ pub struct Peer {
     pub implicit_tls: bool,
     /// Whether QUIT is answered.
     pub says_goodbye: bool,
+    /// Hangs up after so many letters.
+    pub letters_max: usize,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -67,7 +71,15 @@ impl Peer {
         socket.set_recv_buffer_size(8192).expect("a size");
         socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let listener = socket.listen(16).expect("a listener");
-        Self { listener, acts: Vec::new(), offers: &["8BITMIME"], tls: None, implicit_tls: false, says_goodbye: true }
+        Self {
+            listener,
+            acts: Vec::new(),
+            offers: &["8BITMIME"],
+            tls: None,
+            implicit_tls: false,
+            says_goodbye: true,
+            letters_max: usize::MAX,
+        }
     }
 
     pub fn that(stage: Stage, act: Act) -> Self {
@@ -80,6 +92,11 @@ impl Peer {
 
     /// One conversation, to its end.
     pub async fn serve(self) -> Heard {
+        self.serve_next().await
+    }
+
+    /// The next conversation, to its end.
+    pub async fn serve_next(&self) -> Heard {
         let (stream, _) = self.listener.accept().await.expect("a caller");
         if self.acts.iter().any(|(_, act)| *act == Act::Resets) {
             // Closing then is resetting.
@@ -109,15 +126,21 @@ impl Peer {
                     stream = self.encrypt(stream).await.ok_or(Over)?;
                     heard.encrypted = true;
                 }
+                "RSET" => say(&mut stream, b"250 2.0.0 forgotten\r\n").await?,
                 "MAIL" => self.answer(&mut stream, Stage::Sender, "250 2.1.0 fine").await?,
                 "RCPT" => self.answer(&mut stream, Stage::Recipient, "250 2.1.5 fine").await?,
                 "DATA" => {
                     self.answer(&mut stream, Stage::Data, "354 go on").await?;
-                    if self.act(Stage::Body).is_some() {
-                        return self.answer(&mut stream, Stage::Body, "").await;
+                    match self.act(Stage::Body) {
+                        None => heard.letter = read_letter(&mut stream).await,
+                        Some(Act::Splits) => heard.letter = read_in_pieces(&mut stream).await,
+                        Some(_) => return self.answer(&mut stream, Stage::Body, "").await,
                     }
-                    heard.letter = read_letter(&mut stream).await;
+                    heard.letters += 1;
                     self.answer(&mut stream, Stage::Verdict, "250 2.0.0 queued as 7").await?;
+                    if heard.letters >= self.letters_max {
+                        return Ok(());
+                    }
                 }
                 "QUIT" if !self.says_goodbye => drain(&mut stream).await,
                 "QUIT" => say(&mut stream, b"221 bye\r\n").await?,
@@ -151,7 +174,14 @@ impl Peer {
     async fn answer(&self, stream: &mut Conversation, stage: Stage, usual: &str) -> Result<(), Over> {
         match self.act(stage) {
             None => say(stream, format!("{usual}\r\n").as_bytes()).await,
-            Some(Act::Says(other)) => say(stream, format!("{other}\r\n").as_bytes()).await,
+            Some(Act::Says(other)) => {
+                say(stream, format!("{other}\r\n").as_bytes()).await?;
+                // It does not wait for the end of the letter, but hears it.
+                if stage == Stage::Body {
+                    drain(stream).await;
+                }
+                Ok(())
+            }
             Some(Act::SaysRaw(bytes)) => say(stream, bytes).await,
             Some(Act::Splits) => {
                 for byte in format!("{usual}\r\n").into_bytes() {
@@ -206,6 +236,19 @@ async fn read_letter(stream: &mut Conversation) -> Vec<u8> {
             continue;
         }
         break;
+    }
+    letter
+}
+
+/// Reads the letter a byte at a time, as from a slow network.
+async fn read_in_pieces(stream: &mut Conversation) -> Vec<u8> {
+    let mut letter = Vec::new();
+    while !letter.ends_with(b"\r\n.\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => letter.push(byte),
+            Err(_) => break,
+        }
+        tokio::task::yield_now().await;
     }
     letter
 }
