@@ -18,6 +18,7 @@ use crate::mail::words::TemplateFault;
 
 mod adopt;
 pub mod bounce;
+pub mod catch_up;
 pub mod check;
 pub mod client;
 pub mod completions;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::catch_up;
 use super::client::{self, Client, Connection, Failure, moment, path_of, with_query};
 use super::letters::{self, Plan};
 use super::print::Print;
@@ -35,6 +36,8 @@ pub enum Command {
     Show(One),
     /// Applies a webhook once more; one that was applied before only has Plaid asked about its Item.
     Replay(Replay),
+    /// Fetches the webhooks of the last seven days that Plaid sent and that never came, where Plaid gives the account its list.
+    CatchUp(catch_up::Args),
 }
 
 /// Which webhooks.
@@ -78,6 +81,8 @@ pub(super) struct Webhook {
     pub(super) received_at: Timestamp,
     pub(super) signed_at: Timestamp,
     pub(super) age: String,
+    #[serde(default)]
+    source: Option<String>,
     pub(super) status: String,
     pub(super) webhook_type: Option<String>,
     pub(super) webhook_code: Option<String>,
@@ -132,6 +137,7 @@ async fn act(client: &Client, print: &mut Print, command: &Command) -> Result<()
                 Some(body) => print.text(&format!("\n{body:#}")),
             }
         }
+        Command::CatchUp(args) => catch_up::act(client, print, args).await,
         Command::Replay(Replay { webhook, dry_run }) => {
             let path = format!("{}/replay", path_of("webhooks", &webhook.to_string())?);
             let answer = client.post(&path, &json!({ "dry_run": dry_run })).await?;
@@ -178,12 +184,16 @@ fn fields(webhook: &Webhook) -> Fields {
         Some(note) => format!("{}: {note}", webhook.status),
         None => webhook.status.clone(),
     };
+    let (signed, how) = match webhook.source.as_deref() {
+        Some("caught_up") => ("Sent", "caught up with, from Plaid's list; not signed"),
+        Some(_) | None => ("Signed", webhook.age.as_str()),
+    };
     Fields::default()
         .with("Webhook", webhook.id.to_string())
         .with("What", pair(webhook))
         .with_some("Item", webhook.item_id.as_ref())
         .with("Came", second(webhook.received_at))
-        .with("Signed", format!("{} ({})", second(webhook.signed_at), webhook.age))
+        .with(signed, format!("{} ({how})", second(webhook.signed_at)))
         .with("Became", became)
 }
 

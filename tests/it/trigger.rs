@@ -1,7 +1,7 @@
 //! `relinkd trigger`: the real binary tells the demo's Plaid, which signs and sends to the daemon of a story.
 
 use relinkd::demo::plaid::{Act, Delivery, Item};
-use relinkd::demo::run::{Addresses, Demo};
+use relinkd::demo::run::{API_KEY, Addresses, Demo};
 use tokio::process::Command;
 
 use crate::harness::command::{Output, relinkd};
@@ -332,5 +332,8 @@ async fn a_running_demo_is_found_by_its_first_port() {
     let output = relinkd(Command::new(BINARY).args(words)).await;
     assert_eq!(output.code, 0, "{output:?}");
     assert!(output.stdout.contains("of user-5") && output.stdout.contains("answered 200: it is on disk"), "{output:?}");
+    let next =
+        format!("Next: curl -H 'Authorization: Bearer {API_KEY}' http://{}/v1/webhooks", demo.daemon.private_address());
+    assert!(output.stdout.contains(&next), "{output:?}");
     demo.stop().await;
 }

@@ -15,7 +15,7 @@ use self::say::Answer;
 use super::EXIT_USAGE;
 use crate::config::{self, Environment};
 use crate::demo::plaid::{SignOptions, Signature, Trigger};
-use crate::demo::run::Addresses;
+use crate::demo::run::{API_KEY, Addresses};
 
 mod pair;
 mod say;
@@ -95,6 +95,8 @@ pub struct Args {
 struct Target {
     plaid: String,
     webhook: String,
+    /// The command that shows what became of it.
+    next: String,
 }
 
 /// Triggers, and says what was sent and answered: exit code 0 if the daemon answered as it should, 1 if not or if nothing
@@ -113,14 +115,14 @@ pub fn run(config: &Path, args: &Args) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let trigger = Trigger { url: Some(target.webhook), ..trigger };
+    let trigger = Trigger { url: Some(target.webhook.clone()), ..trigger };
     match super::runtime().block_on(ask(&target.plaid, &trigger)) {
         Ok(answer) if args.json => {
             println!("{}", say::json(&answer, &trigger));
             say::code(&answer, &trigger)
         }
         Ok(answer) => {
-            print!("{}", say::text(&answer, &trigger));
+            print!("{}", say::text(&answer, &trigger, &target.next));
             say::code(&answer, &trigger)
         }
         Err(why) => {
@@ -169,8 +171,12 @@ fn setting(text: &str) -> Result<(String, Value), String> {
 /// The demo's Plaid, by the demo's ports or by a configuration that trusts it.
 fn target(path: &Path, args: &Args) -> Result<Target, String> {
     if args.demo {
-        let Addresses { public, plaid, .. } = Addresses::from_port(args.port).map_err(|error| error.to_string())?;
-        return Ok(Target { plaid: format!("http://{plaid}"), webhook: format!("http://{public}/plaid/webhook") });
+        let Addresses { public, private, plaid, .. } =
+            Addresses::from_port(args.port).map_err(|error| error.to_string())?;
+        // The demo has no configuration that tells the other commands where its daemon is.
+        let next = format!("curl -H 'Authorization: Bearer {API_KEY}' http://{private}/v1/webhooks");
+        let webhook = format!("http://{public}/plaid/webhook");
+        return Ok(Target { plaid: format!("http://{plaid}"), webhook, next });
     }
     let config = config::load(path, super::environment()).map_err(|faults| {
         format!("{faults}\nTo trigger at a running `relinkd demo`, which has no such file, add --demo.")
@@ -196,7 +202,7 @@ fn target(path: &Path, args: &Args) -> Result<Target, String> {
     if listens.ip().is_unspecified() {
         listens.set_ip(if listens.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
     }
-    Ok(Target { plaid, webhook: format!("http://{listens}/plaid/webhook") })
+    Ok(Target { plaid, webhook: format!("http://{listens}/plaid/webhook"), next: "relinkd webhooks list".to_owned() })
 }
 
 /// Tells the demo's Plaid. What is not its answer is an error that names the remedy.

@@ -8,9 +8,6 @@ use serde_json::{Value, json};
 
 use crate::demo::plaid::{Signature, Trigger, TriggerError};
 
-/// What to look at next.
-const NEXT: &str = "relinkd webhooks list";
-
 /// What the demo's Plaid answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
@@ -72,8 +69,8 @@ pub(super) fn json(answer: &Answer, trigger: &Trigger) -> String {
     json!({ "as_expected": as_due, "item": item, "truth": truth, "webhooks": webhooks }).to_string()
 }
 
-/// The answer for people.
-pub(super) fn text(answer: &Answer, trigger: &Trigger) -> String {
+/// The answer for people, and the command that shows what became of it.
+pub(super) fn text(answer: &Answer, trigger: &Trigger, next: &str) -> String {
     let mut text = String::new();
     match (&answer.item, &trigger.item_id) {
         (Some(ItemRow { id, user, bank }), _) => _ = writeln!(text, "Item {id}: {bank}, of {user}"),
@@ -90,7 +87,7 @@ pub(super) fn text(answer: &Answer, trigger: &Trigger) -> String {
         }
     }
     let absent = if due(trigger) == 200 { "" } else { ", where it is not" };
-    let _ = writeln!(text, "Next: {NEXT}{absent}");
+    let _ = writeln!(text, "Next: {next}{absent}");
     text
 }
 

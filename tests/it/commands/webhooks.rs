@@ -1,6 +1,6 @@
 //! `relinkd webhooks`.
 
-use relinkd::demo::plaid::{Act, NewItem};
+use relinkd::demo::plaid::{Act, Answer, Fault, NewItem};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -110,5 +110,39 @@ async fn a_hundred_webhooks_replayed_twice_send_nothing_extra() {
         world.after(days(3)).await;
     }
     assert_eq!(world.letters().len(), letters, "{:?}", world.subjects());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn webhooks_that_were_lost_are_caught_up_with() {
+    let world = World::new().await;
+    world.user("user-1").await;
+    let item = world.item("user-1", bank("First Bank")).await;
+    world.says(&item, Act::NewAccount).await;
+    // More than one portion of twenty pages of a hundred.
+    for _ in 0..2_050 {
+        world.secretly(&item, Act::RepairElsewhere).await;
+    }
+    let fetched = world.relinkd(&["webhooks", "catch-up"]).await;
+    assert_eq!((fetched.code, fetched.stderr.as_str()), (0, "2000 webhooks so far …\n"), "{fetched:?}");
+    assert!(fetched.stdout.starts_with("Plaid lists 2051 webhooks, the last of "), "{fetched:?}");
+    assert!(fetched.stdout.contains(": 1 were here, 2050 had been missed and are in the inbox now."), "{fetched:?}");
+    world.quiet().await;
+    let shown = world.relinkd(&["webhooks", "show", "2051"]).await.well();
+    assert!(shown.contains("(caught up with, from Plaid's list; not signed)"), "{shown}");
+    assert_eq!(world.relinkd(&["webhooks", "catch-up"]).await.well(), "Plaid lists nothing new.\n");
+    let yesterday = (world.clock.now() - days(1)).to_string();
+    let portions = world.relinkd(&["webhooks", "catch-up", "--since", &yesterday, "--json"]).await.json();
+    assert_eq!(portions.iter().map(|portion| portion["known"].as_u64().unwrap_or_default()).sum::<u64>(), 2051);
+    let unknown = Answer::Error {
+        status: 400,
+        error_type: "INVALID_REQUEST".to_owned(),
+        error_code: "UNAUTHORIZED_ROUTE_ACCESS".to_owned(),
+    };
+    world.plaid.fault(Fault::at("/beta/webhook_events/list", unknown));
+    let refused = world.relinkd(&["webhooks", "catch-up"]).await;
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
+    insta::assert_snapshot!(refused.stderr, @"relinkd: Plaid does not give this account its list of webhooks (UNAUTHORIZED_ROUTE_ACCESS); the list is in beta. What can be asked is found without it: the sweep asks about every Item");
+    world.after(days(2)).await;
     world.end().await;
 }
