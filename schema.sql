@@ -19,7 +19,7 @@ create table data_keys (
   since       integer not null,           -- when it began to seal
   until       integer,                    -- when another began; nothing for the one that seals
   emptied_at  integer,                    -- when nothing was sealed with it any more: from then on it can be removed
-  heritage    blob                        -- sealed with the present key: what its links are known by
+  heritage    blob                        -- sealed with the present key: by what its links and addresses are known
 ) strict, without rowid;
 
 -- End users. A user may be known before (by an Item) or after an address was given.

@@ -56,10 +56,10 @@ pub async fn seal_anew(engine: Engine) {
     }
 }
 
-/// Deletes what is older than `[retention]` says, and ends. A second one ends at once while the first is at work; what a crash
-/// leaves is found the next time.
+/// Deletes what is older than `[retention]` says, and ends. A second one waits for the first; what a crash leaves is found the
+/// next time.
 pub(super) async fn purge(engine: Engine) {
-    let Ok(_turn) = engine.purging.try_lock() else { return };
+    let _turn = engine.purging.lock().await;
     let began = engine.clock.now();
     let mut purge = Purge::new(cutoffs(&engine.config.retention, began));
     loop {

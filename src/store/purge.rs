@@ -265,8 +265,12 @@ fn keep_bodies_place(connection: &Connection, last: &Value) -> Result<(), StoreE
     Ok(())
 }
 
-/// No link is left that was made with such a key.
+/// No link is left that was made with such a key, and no suppression whose address only it finds.
 fn forget_keys(connection: &Connection, cutoff: Timestamp) -> Result<(), StoreError> {
-    connection.prepare_cached("delete from data_keys where emptied_at < ?1 and until < ?1")?.execute([ms(cutoff)])?;
+    let mut statement = connection.prepare_cached(
+        "delete from data_keys where emptied_at < :cutoff and until < :cutoff
+           and not exists (select 1 from suppressions where suppressions.since <= data_keys.until)",
+    )?;
+    statement.execute(named_params! { ":cutoff": ms(cutoff) })?;
     Ok(())
 }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use relinkd::domain::contact::EmailAddress;
 use relinkd::domain::event::Event;
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
-use relinkd::store::{Age, Cutoffs, Meaning, Purge, Purpose, STRANGERS_MAX, Store, Verdict};
+use relinkd::store::seal::Sealer;
+use relinkd::store::{Age, Cutoffs, Meaning, NewProfile, Purge, Purpose, STRANGERS_MAX, SealingAnew, Store, Verdict};
 use rusqlite::{Connection, named_params};
 use tokio::task::JoinSet;
 
 use super::inbox::broken;
-use super::{Place, at, item_id, register};
+use super::{KEY, Place, at, item_id, register};
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -211,6 +213,41 @@ async fn a_link_that_works_and_a_letter_on_its_way_stay() {
     assert_eq!(found(&place, "select letter_id from letters"), ["00000001"]);
     let token = store.link_token(Purpose::Repair, &expected[0]);
     drop(store.open_link(Purpose::Repair, &token, now()).await.expect("it reads"));
+}
+
+/// Of an erased user nothing is left but that the address takes no letters, and only the key of that time finds it.
+#[tokio::test]
+async fn a_former_key_is_forgotten_once_no_suppression_needs_it() {
+    let (place, new) = (Place::new(), [7; 32]);
+    drop(place.open(at(0)));
+    let open = |old: &[[u8; 32]]| Store::open(&place.path(), Sealer::new(&new, old), at(100)).expect("it opens");
+    let hmac = Sealer::new(&KEY, &[]).lookup("address", "user@example.com");
+    let raw = Connection::open(place.path()).expect("a database");
+    let sql = "insert into suppressions (address_hmac, reason, source, since) values (?1, 'complaint', 'report', ?2)";
+    raw.execute(sql, (&hmac, at(50).as_millisecond())).expect("SQL");
+    let store = open(&[KEY]);
+    while store.seal_anew(100, at(200)).await.expect("a step") != SealingAnew::Nothing {}
+    drop(store);
+    let suppressed = async || {
+        let store = open(&[]);
+        let user = relinkd::domain::ids::UserId::parse("user-1").expect("an id");
+        let email = EmailAddress::parse("user@example.com").expect("an address");
+        let profile = NewProfile { id: user.clone(), email, name: None, locale: None, time_zone: None };
+        store.put_user(profile, at(300)).await.expect("written");
+        let found = store.user(user).await.expect("it reads").expect("it is there").suppressed_at;
+        purge(&store, 100).await;
+        found.is_some()
+    };
+    // Written again, it is found by the present key; so have it as it was.
+    let as_it_was = || raw.execute("update suppressions set address_hmac = ?1", [&hmac]).expect("SQL");
+    for _ in 0..2 {
+        assert!(suppressed().await);
+        assert_eq!(as_it_was(), 1);
+        assert_eq!(found(&place, "select hex(key_id) from data_keys").len(), 2);
+    }
+    raw.execute("delete from suppressions", []).expect("SQL");
+    assert!(!suppressed().await);
+    assert_eq!(found(&place, "select hex(key_id) from data_keys").len(), 1);
 }
 
 #[tokio::test]
