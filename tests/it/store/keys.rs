@@ -208,6 +208,26 @@ async fn what_is_written_meanwhile_is_kept_and_what_is_erased_stays_so() {
     }
 }
 
+/// Webhooks may come faster than they are looked at; those that come later are sealed with the new key.
+#[tokio::test]
+async fn webhooks_that_come_meanwhile_do_not_put_off_the_end() {
+    let place = Place::new();
+    let store = open(&place, KEY, &[]).expect("a new store");
+    fill(&store).await;
+    drop(store);
+    let store = open(&place, NEW, &[KEY]).expect("both keys are there");
+    for _ in 0..30 {
+        if store.seal_anew(2, at(101)).await.expect("a step") == SealingAnew::Finished {
+            return;
+        }
+        for _ in 0..2 {
+            let webhook = store.seal_webhook(at(101), at(101), Age::Fresh, [1; 32], b"{}");
+            store.append_webhook(webhook).await.expect("it is on disk");
+        }
+    }
+    panic!("no end");
+}
+
 /// Link's own webhook names a Link token: the press is found, whichever key it is under.
 #[tokio::test]
 async fn a_press_is_found_by_its_token_before_and_after_its_turn() {
