@@ -34,6 +34,9 @@ pub const STORE: &str = "relinkd.db";
 /// How long the daemon may take to apply what it took. Far more than it needs: beyond it something hangs.
 const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 
+/// How long it may take to ask about every Item: at most 5,000 a minute, and beyond twice that something hangs.
+const OBSERVE_MAX: Duration = Duration::from_secs(300);
+
 /// The daemon, as `relinkd serve` runs it, on free ports. `stop` stops it; `catch-up` says how many webhooks wait, and
 /// how long it took until none did.
 pub fn run_whole(items: &str, directory: &str, plaid: &str) -> anyhow::Result<()> {
@@ -85,6 +88,7 @@ base_url = "{plaid}"
 client_id = "client-id"
 secret = "secret"
 country_codes = ["US"]
+calls_per_minute = 5000
 [store]
 path = "{STORE}"
 data_key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -115,7 +119,7 @@ async fn register(engine: &Engine, items: usize) -> anyhow::Result<()> {
     engine.wake();
     let begun = Instant::now();
     let (mut observed, mut last) = (0, None);
-    while begun.elapsed() < CATCH_UP_MAX {
+    while begun.elapsed() < OBSERVE_MAX {
         let page = engine.store.items(relinkd::store::ItemFilter::default(), last.clone(), 500).await?;
         let done = page.iter().take_while(|item| item.observed_at.is_some()).count();
         observed += done;

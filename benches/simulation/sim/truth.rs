@@ -179,6 +179,12 @@ impl Truth {
         if item.broken().is_some() != self.broken {
             return Some("login_required");
         }
+        // Around the end, and around seven days before it, a tick or a question is on its way.
+        let hour = SignedDuration::from_hours(1);
+        let turns = self.consent_ends.into_iter().flat_map(|ends| [ends, ends - NOTICE]);
+        if turns.into_iter().any(|turn| turn.duration_since(now).abs() < hour) {
+            return None;
+        }
         let near = self.consent_ends.filter(|ends| *ends > now && *ends <= now + NOTICE);
         let noted = item.expiry.as_ref().map(|expiry| expiry.what.deadline.at());
         if !self.broken && noted != near {
