@@ -6,10 +6,12 @@
 //! store. The same seed leads both through the same calls, so that their Items have to be equal in the end.
 
 mod chance;
+mod plan;
 pub mod pure;
 mod shell;
 pub mod stored;
 mod truth;
-pub mod world;
+mod world;
 
-pub use world::{Outcome, Plan, Planted, live};
+pub use plan::{Outcome, Plan, Planted};
+pub use world::live;

@@ -60,6 +60,17 @@ pub enum Says {
 }
 
 impl Says {
+    /// Tells one kind from another.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Broken => 1,
+            Self::Repaired => 2,
+            Self::Ends(_) => 3,
+            Self::Accounts => 4,
+            Self::Withdrawn => 5,
+        }
+    }
+
     /// The webhook's body, in Plaid's words.
     pub fn body(self, item: &ItemId) -> String {
         let said = match self {

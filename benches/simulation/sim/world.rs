@@ -10,13 +10,13 @@ use relinkd::config::Schedule;
 use relinkd::domain::effect::Effect;
 use relinkd::domain::event::Event;
 use relinkd::domain::ids::{ItemId, SessionId};
-use relinkd::domain::item::Item;
 use relinkd::engine::sweep::floor;
 use relinkd::engine::traffic::{Caller, Leave, Traffic};
 use relinkd::plaid::client::CallError;
 use relinkd::store::Floors;
 
 use super::chance::Chance;
+use super::plan::{Outcome, Plan, Planted};
 use super::shell::{Done, Held, Shell, Taken};
 use super::truth::{Says, Truth, Turn, life};
 
@@ -36,81 +36,6 @@ const WRONG_MAX: SignedDuration = SignedDuration::from_hours(25);
 /// How often all Items are looked at.
 const LOOK_EVERY: SignedDuration = SignedDuration::from_hours(6);
 
-/// How rough the world is, in times of a hundred.
-#[derive(Clone, Copy, Debug)]
-pub struct Weather {
-    pub lost: i64,
-    pub doubled: i64,
-    pub late: i64,
-    pub fails: i64,
-    pub limited: i64,
-}
-
-const ROUGH: Weather = Weather { lost: 15, doubled: 25, late: 15, fails: 6, limited: 2 };
-
-/// A mistake that a world has to find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Planted {
-    Nothing,
-    /// Broken and doubtful Items are left out of the sweep.
-    SuspectsLeftOut,
-    /// Healthy Items are only asked about after webhooks.
-    NobodySwept,
-    /// A failed question is not asked again.
-    FailuresForgotten,
-}
-
-/// What kind of world.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    pub seed: u64,
-    pub items: usize,
-    pub days: i64,
-    pub calls_per_minute: u32,
-    pub weather: Weather,
-    pub planted: Planted,
-    /// From which hour on, and for how many, Plaid's API is away and every webhook is lost.
-    pub outage: Option<(i64, i64)>,
-    /// How long after the last thing that happens the Items are looked at.
-    pub quiet: SignedDuration,
-}
-
-impl Plan {
-    /// Fifty Items, ninety days, rough weather, and three days without Plaid somewhere in between.
-    pub fn rough(seed: u64) -> Self {
-        Self {
-            seed,
-            items: 50,
-            days: 90,
-            calls_per_minute: 1000,
-            weather: ROUGH,
-            planted: Planted::Nothing,
-            outage: Some((24 * (10 + i64::try_from(seed % 40).expect("small")), 72)),
-            quiet: SignedDuration::from_hours(30),
-        }
-    }
-
-    /// A day, then three days without Plaid; after that nothing new happens.
-    pub fn outage() -> Self {
-        Self { days: 4, outage: Some((24, 72)), quiet: SignedDuration::from_hours(3), ..Self::rough(1) }
-    }
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Over the Items as they are in the end, and over all that happened.
-    pub hash: u64,
-    /// Items about which something else is known than what Plaid says, in the end or for longer than [`WRONG_MAX`].
-    pub wrong: Vec<(ItemId, &'static str)>,
-    pub items: Vec<Item>,
-    pub calls: u64,
-    pub most_calls_in_a_minute: usize,
-    pub webhooks: u64,
-    /// How long after the end of the outage the last Item was known to be as it is.
-    pub recovered_after: Option<SignedDuration>,
-}
-
 enum What {
     Turn(usize, Turn),
     Webhook(usize, Says, Timestamp, Sending),
@@ -127,7 +52,6 @@ struct Sending {
 struct World<'a, S: Shell> {
     plan: &'a Plan,
     shell: &'a mut S,
-    chance: Chance,
     start: Timestamp,
     now: Timestamp,
     ids: Vec<ItemId>,
@@ -156,7 +80,6 @@ pub fn live<S: Shell>(plan: &Plan, shell: &mut S) -> Outcome {
     let mut world = World {
         plan,
         shell,
-        chance: Chance::new(plan.seed),
         start,
         now: start,
         index: ids.iter().cloned().zip(0..).collect(),
@@ -193,11 +116,21 @@ pub fn live<S: Shell>(plan: &Plan, shell: &mut S) -> Outcome {
 impl<S: Shell> World<'_, S> {
     fn begin(&mut self) {
         self.shell.register(&self.ids, self.start);
+        let mut chance = Chance::new(self.plan.seed);
         for item in 0..self.ids.len() {
-            for (at, turn) in life(&mut self.chance, self.start, self.plan.days) {
+            for (at, turn) in life(&mut chance, self.start, self.plan.days) {
                 self.plan_for(at, What::Turn(item, turn));
             }
         }
+    }
+
+    /// The dice for one thing that happens to an Item now. They hang on nothing else, so that a moment at which one of two
+    /// shells does more than the other changes nothing that comes later.
+    fn dice(&self, item: usize, what: u64) -> Chance {
+        let moment = self.now.as_millisecond().cast_unsigned();
+        let mut dice = Chance::new(self.plan.seed ^ moment.rotate_left(20) ^ (item as u64).rotate_left(44) ^ what);
+        dice.next();
+        dice
     }
 
     fn plan_for(&mut self, at: Timestamp, what: What) {
@@ -271,7 +204,7 @@ impl<S: Shell> World<'_, S> {
         if was_broken {
             self.repaired[item] = Some(self.now);
         }
-        let session = SessionId(uuid::Uuid::from_u128(u128::from(self.sequence)));
+        let session = SessionId(uuid::Uuid::from_u128(u128::from(self.dice(item, 102).next())));
         let id = self.ids[item].clone();
         self.shell.step(&id, Event::UpdateModeStarted { session }, self.now);
         if told {
@@ -282,13 +215,14 @@ impl<S: Shell> World<'_, S> {
     /// Plaid sends a webhook: at once, up to ten times, in disorder, with an old signature, or never.
     fn say(&mut self, item: usize, says: Says) {
         let weather = self.plan.weather;
-        if self.is_out() || self.chance.percent(weather.lost) {
+        let mut dice = self.dice(item, says.number());
+        if self.is_out() || dice.percent(weather.lost) {
             return;
         }
-        let copies = if self.chance.percent(weather.doubled) { self.chance.between(2, 10) } else { 1 };
+        let copies = if dice.percent(weather.doubled) { dice.between(2, 10) } else { 1 };
         for _ in 0..copies {
-            let stale = self.chance.percent(weather.late);
-            let after = if stale { self.chance.between(301, 40_000) } else { self.chance.between(1, 200) };
+            let stale = dice.percent(weather.late);
+            let after = if stale { dice.between(301, 40_000) } else { dice.between(1, 200) };
             let at = self.now + SignedDuration::from_secs(after);
             let signed_at = if stale { self.now } else { at };
             self.plan_for(at, What::Webhook(item, says, signed_at, Sending { attempt: 0, stale }));
@@ -391,10 +325,11 @@ impl<S: Shell> World<'_, S> {
         self.under_way += 1;
         let item = self.index[id];
         let calm = self.is_over(self.now);
-        let answer = if self.is_out() || !calm && self.chance.percent(self.plan.weather.fails) {
+        let mut dice = self.dice(item, if matches!(effect, Effect::Observe { .. }) { 100 } else { 101 });
+        let answer = if self.is_out() || !calm && dice.percent(self.plan.weather.fails) {
             Err(CallError::TimedOut)
-        } else if !calm && self.chance.percent(self.plan.weather.limited) {
-            let retry_after = self.chance.percent(50).then(|| Duration::from_secs(20));
+        } else if !calm && dice.percent(self.plan.weather.limited) {
+            let retry_after = dice.percent(50).then(|| Duration::from_secs(20));
             Err(CallError::RateLimited { retry_after })
         } else {
             Ok(match &effect {
@@ -406,8 +341,7 @@ impl<S: Shell> World<'_, S> {
             })
         };
         // Most answers come at once; some are overtaken by what happens meanwhile.
-        let millis =
-            if self.chance.percent(5) { self.chance.between(2000, 90_000) } else { self.chance.between(50, 900) };
+        let millis = if dice.percent(5) { dice.between(2000, 90_000) } else { dice.between(50, 900) };
         let at = self.now + SignedDuration::from_millis(millis);
         self.plan_for(at, What::Answer(item, effect, held, Box::new(answer)));
     }
