@@ -179,8 +179,9 @@ impl Shell for Pure {
         let step = transition(&slot.item, &event, now, &self.policy);
         let checked_at = slot.checked_at.max(step.item.observed_at.unwrap_or(Timestamp::UNIX_EPOCH));
         // What changes nothing, or only says again what is known, moves no appointment; but a tick's moment is behind us.
-        let same = Item { observed_at: slot.item.observed_at, ..step.item.clone() } == slot.item;
-        let unchanged = same && step.effects.is_empty() && !matches!(event, Event::Tick);
+        let says_again = Item { observed_at: slot.item.observed_at, ..step.item.clone() } == slot.item;
+        let same = step.item == slot.item || says_again && step.effects.is_empty();
+        let unchanged = same && step.closed.is_empty() && !matches!(event, Event::Tick);
         let due_at = if unchanged { slot.due_at } else { step.item.due_at(now) };
         self.place(id, Slot { item: step.item, due_at, checked_at });
         for effect in &step.effects {
