@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use relinkd::config::{self, Config};
 use relinkd::daemon::Daemon;
 use relinkd::engine::clock::Clock;
-use relinkd::store::Store;
 use relinkd::store::seal::Sealer;
+use relinkd::store::{Floors, Store};
 use serde_json::json;
 
 use crate::child::{next_order, say};
@@ -85,6 +85,9 @@ pub fn size_mib(directory: &Path) -> anyhow::Result<u64> {
     Ok(std::fs::metadata(path)?.len() >> 20)
 }
 
+/// How many questions the sweep puts at once.
+const TURNS: u32 = 120;
+
 /// What the loop and the sweep ask the store for, in milliseconds: the name, the median, the slowest.
 pub async fn plans(directory: &Path) -> anyhow::Result<Vec<(&'static str, Vec<f64>)>> {
     let now = Clock::system().now();
@@ -98,7 +101,18 @@ pub async fn plans(directory: &Path) -> anyhow::Result<Vec<(&'static str, Vec<f6
         candidates.push(timed(store.release_candidates(100)).await?);
         status.push(timed(store.release_status()).await?);
     }
+    // Every Item is due, and each plan finds the outbox as full as the ones before have left it.
+    let due = Floors { suspects: now, others: now };
+    let mut sweeps = Vec::new();
+    let mut planned = 0;
+    for look in 1..=LOOKS as u32 {
+        let begun = Instant::now();
+        planned += store.plan_sweep(due, now, look * TURNS).await?;
+        sweeps.push(begun.elapsed().as_secs_f64() * 1000.0);
+    }
+    ensure!(planned + TURNS >= LOOKS as u32 * TURNS, "the sweep planned {planned} questions only");
     plans.push(("the loop: when is what due", agenda));
+    plans.push(("the sweep: the next 120 questions, on disk", sweeps));
     plans.push(("the release of letters: the next 100 users", candidates));
     plans.push(("the release of letters: how much waits", status));
     store.close().await;

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
@@ -15,6 +16,10 @@ use super::seal::Sealer;
 
 /// The oldest SQLite whose write-ahead log is free of a bug that could lose a commit.
 const SQLITE_MIN: i32 = 3_051_003;
+
+/// How long the writer waits for whoever else holds the file: our own checkpoint on a slow disk, or another program. What
+/// waits with it is answered late rather than refused.
+const WRITER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection that is ready to write, and the lock that keeps other processes out.
 pub(crate) struct Opened {
@@ -96,6 +101,7 @@ fn settle_down(connection: &Connection) -> Result<(), StoreError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
     keep_plans(connection)?;
+    connection.busy_timeout(WRITER_PATIENCE)?;
     connection.execute_batch(
         "pragma page_size = 4096;
          pragma journal_mode = wal;

@@ -36,6 +36,10 @@ const WAL_BYTES_PASSIVE: u64 = 4 << 20;
 /// From this length on readers and the writer wait for it: or the log grows without end under load.
 const WAL_BYTES_RESTART: u64 = 64 << 20;
 
+/// How long a checkpoint that makes them wait tries to get hold of the log. The writer stands still meanwhile, so one that a
+/// reader keeps from its end is given up soon, and tried again.
+const RESTART_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Runs on the connection, or hears why it cannot.
 type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Answer + Send>;
 /// Tells the one who asked, once the fate of the commit is known.
@@ -267,7 +271,7 @@ fn open_reader(path: &Path) -> Result<Connection, StoreError> {
 
 fn open_checkpointer(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(RESTART_PATIENCE)?;
     connection.execute_batch("pragma synchronous = full; pragma mmap_size = 0;")?;
     Ok(connection)
 }
@@ -286,21 +290,24 @@ fn run_checkpoints(connection: &Connection, wal: &Path, stopped: &std_mpsc::Rece
             Ok(()) | Err(std_mpsc::RecvTimeoutError::Disconnected) => return,
         }
         let bytes = std::fs::metadata(wal).map_or(0, |file| file.len());
-        let mode = match bytes {
-            bytes if bytes >= WAL_BYTES_RESTART => "restart",
-            bytes if bytes >= WAL_BYTES_PASSIVE => "passive",
+        // The one that nobody waits for comes first, so that hardly anything is left to the one for which all wait.
+        let modes: &[&str] = match bytes {
+            bytes if bytes >= WAL_BYTES_RESTART => &["passive", "restart"],
+            bytes if bytes >= WAL_BYTES_PASSIVE => &["passive"],
             _ => continue,
         };
-        // A log that is not truncated keeps its length, so nothing new may have come: a checkpoint of nothing is cheap.
-        let pages: Result<i64, _> =
-            connection.query_row(&format!("pragma wal_checkpoint({mode})"), [], |row| row.get(2));
-        match pages {
-            Ok(pages) if pages != checkpointed => {
-                checkpointed = pages;
-                tracing::debug!(bytes, pages, mode, "checkpoint");
+        for mode in modes {
+            // A log that is not truncated keeps its length, so nothing new may have come: a checkpoint of nothing is cheap.
+            let pages: Result<i64, _> =
+                connection.query_row(&format!("pragma wal_checkpoint({mode})"), [], |row| row.get(2));
+            match pages {
+                Ok(pages) if pages != checkpointed => {
+                    checkpointed = pages;
+                    tracing::debug!(bytes, pages, mode, "checkpoint");
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!("checkpoint: {error}"),
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!("checkpoint: {error}"),
         }
     }
 }

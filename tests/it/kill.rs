@@ -225,8 +225,8 @@ async fn states_are_right(site: &Site, traffic: &Traffic) {
         if states.iter().map(|(id, state)| (id.clone(), state.as_str())).eq(expected.iter().cloned()) {
             return;
         }
-        // Longer than the engine waits before it asks Plaid a second time.
-        assert!(begun.elapsed() < LIMIT + LIMIT, "{states:?}");
+        // Nothing is asked for up to a minute about an Item that was asked about 15 times, and under load these are.
+        assert!(begun.elapsed() < LIMIT * 6, "{states:?}\n{}", site.said());
         pause.tick().await;
     }
 }

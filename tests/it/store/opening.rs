@@ -152,3 +152,19 @@ fn a_folder_that_is_not_there_is_said_so() {
     let error = refused(&place.folder.path().join("nowhere/relinkd.db"), Sealer::new(&KEY, &[])).to_string();
     assert!(error.contains("the folder must exist"), "{error}");
 }
+
+#[tokio::test]
+async fn while_another_program_holds_the_file_a_write_waits_and_is_not_refused() {
+    let place = Place::new();
+    let store = place.open(at(0));
+    let other = Connection::open(place.path()).expect("a database");
+    other.execute_batch("begin immediate").expect("the lock");
+    let release = tokio::task::spawn_blocking(move || {
+        // Longer than the five seconds that rusqlite waits unasked.
+        std::thread::sleep(std::time::Duration::from_secs(6));
+        other.execute_batch("rollback").expect("released");
+    });
+    store.put_user(user(), at(0)).await.expect("written");
+    release.await.expect("it ends");
+    store.close().await;
+}
