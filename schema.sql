@@ -72,7 +72,7 @@ create table items (
   impaired_since      integer,
   impaired_code       text,
   superseded_by       text,
-  snoozed_until       integer,
+  snoozed_until       integer,            -- 9999-01-01: until letters about it are resumed
   held_since          integer,            -- letters about what was found at its import wait for the operator
   released_at         integer check (held_since is null or released_at is null), -- and here they were released
   consent_expires_at  integer,

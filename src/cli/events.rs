@@ -107,7 +107,7 @@ fn said(data: &Value) -> String {
         Value::Null => None,
         Value::String(text) => Some(format!("{name} {text}")),
         Value::Array(list) => Some(format!("{name} {}", list.len())),
-        other => Some(format!("{name} {other}")),
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Object(_)) => Some(format!("{name} {other}")),
     });
     words.collect::<Vec<_>>().join(", ")
 }

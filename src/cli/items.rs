@@ -14,7 +14,7 @@ use super::client::{self, Client, Connection, Failure, moment, path_of, with_que
 use super::print::Print;
 use super::table::{Fields, Fit, Table, minute, minute_if, second, text_if};
 use super::{export, import};
-use crate::domain::item::State;
+use crate::domain::item::{State, UNTIL_RESUMED};
 use crate::domain::ladder::parse_duration;
 
 /// Arguments of `relinkd items`.
@@ -249,7 +249,7 @@ pub(super) fn fields(item: &Item) -> Fields {
         .with_some("Impaired", item.impaired.as_ref().map(|down| format!("{} since {}", down.code, second(down.since))))
         .with_some("Webhooks", item.webhooks_go.as_deref().and_then(astray))
         .with_some("Superseded by", item.superseded_by.as_ref())
-        .with_some("Snoozed until", item.snoozed_until.map(second))
+        .with_some("Snoozed until", item.snoozed_until.map(pause_ends))
         .with("Observed", item.observed_at.map_or_else(|| "never".to_owned(), second))
 }
 
@@ -271,6 +271,11 @@ fn condition(open: &Condition) -> String {
         said.push_str(&format!(", the next not before {}", second(at)));
     }
     said
+}
+
+/// When letters about an Item are written again.
+fn pause_ends(until: Timestamp) -> String {
+    if until >= UNTIL_RESUMED { "resumed: its user stopped letters about it".to_owned() } else { second(until) }
 }
 
 /// What is to be said about webhooks that do not come here.
@@ -335,7 +340,7 @@ mod tests {
                 json!({
                     "token": "foreign", "institution_name": null, "institution_id": null, "observed_at": null,
                     "impaired": { "since": "2026-11-23T09:00:00Z", "code": "INSTITUTION_DOWN\u{1b}[31m" },
-                    "superseded_by": "newer",
+                    "superseded_by": "newer", "snoozed_until": "9999-01-01T00:00:00Z",
                 }),
             ),
         ]

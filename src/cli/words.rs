@@ -32,7 +32,7 @@ pub fn quiet(name: &str) -> &str {
         "superseded" => "its repair would break a newer Item of the same user",
         "impaired" => "the bank or Plaid is down: the user could do nothing about it",
         "held" => "found broken at its import: waits for `relinkd letters release`",
-        "snoozed" => "the Item is snoozed: `relinkd items resume ITEM` ends that",
+        "snoozed" => "letters about it pause, or its user stopped them: `relinkd items resume ITEM` ends that",
         "sound" => "nothing is open that the user could do something about",
         "not_due" => "the next reminder is not due yet",
         "ladder_ended" => "every reminder of this episode was written ([reminders])",

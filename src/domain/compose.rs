@@ -152,7 +152,7 @@ pub enum Quiet {
     Impaired,
     /// It was found broken at its import, and waits for the operator.
     Held,
-    /// No letters about it for a while.
+    /// No letters about it for a while, or until they are resumed.
     Snoozed,
     /// Nothing is open that its user could do something about.
     Sound,
@@ -261,8 +261,8 @@ pub fn still_wanted(line: &Line, item: &Item, user: &User, now: Timestamp, polic
         return false;
     }
     if line.topic == Topic::FreshLink {
-        // Asked for by a person who is there now: neither a pause nor the bank's outage speaks against it.
-        return is_addressable(item);
+        // Asked for by a person who is there now: neither a pause nor the bank's outage speaks against it. A stop does.
+        return is_addressable(item) && !item.is_stopped();
     }
     let paused = user.snoozed_until.is_some_and(|until| until > now);
     if paused || !matches!(addressable(item, now), Addressable::Now) {
@@ -344,14 +344,17 @@ pub fn is_addressable(item: &Item) -> bool {
 }
 
 /// Whether letters about an Item may be written now. While the bank is down nobody can repair anything, and Plaid's answer
-/// says nothing about the login: the answer after it decides. What is held waits for its release, not for a time.
+/// says nothing about the login: the answer after it decides. What is held waits for its release and what is stopped for its
+/// user, neither for a time.
 fn addressable(item: &Item, now: Timestamp) -> Addressable {
     let barred = if !is_addressable(item) {
         Some(why_not_addressable(item))
     } else if item.impaired.is_some() {
         Some(Quiet::Impaired)
+    } else if item.held_since().is_some() {
+        Some(Quiet::Held)
     } else {
-        item.held_since().map(|_| Quiet::Held)
+        item.is_stopped().then_some(Quiet::Snoozed)
     };
     match (barred, item.snoozed_until) {
         (Some(why), _) => Addressable::Never(why),

@@ -83,9 +83,9 @@ pub enum Event {
         /// Who ended it.
         why: RemovalReason,
     },
-    /// No letters about this Item for a while.
+    /// No letters about this Item for a while, or until they are resumed.
     Snoozed {
-        /// Until when.
+        /// Until when; [`UNTIL_RESUMED`](super::item::UNTIL_RESUMED) has no end.
         until: Timestamp,
     },
     /// Letters again.

@@ -1,8 +1,8 @@
 //! The rule for a fresh link: somebody opened one that had ended, and asks for another by mail.
 //!
 //! It goes to the address on file and to no other, so whoever asks learns nothing and sends nothing elsewhere. It was asked
-//! for, so it waits for no ladder, no gap, no daytime and no end of a pause. Who stopped all letters gets none all the same:
-//! the press may be a mail scanner's.
+//! for, so it waits for no ladder, no gap, no daytime and no end of a pause. Who stopped all letters gets none all the same, and
+//! none that names a bank whose letters were stopped: the press may be a mail scanner's.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -44,7 +44,8 @@ pub fn fresh_link(user: &User, items: &[Item], asked: &[Timestamp], now: Timesta
     if recent(GAP) > 0 || recent(ASKED_SPAN) >= ASKED_MAX {
         return Answer::TooSoon;
     }
-    let mut named: Vec<&Item> = items.iter().filter(|item| item.user == user.id && is_addressable(item)).collect();
+    let may_be_named = |item: &&Item| item.user == user.id && is_addressable(item) && !item.is_stopped();
+    let mut named: Vec<&Item> = items.iter().filter(may_be_named).collect();
     if named.iter().any(|item| item.state() != State::Healthy) {
         named.retain(|item| item.state() != State::Healthy);
     }
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
     use crate::domain::compose::Reach;
     use crate::domain::ids::{ItemId, UserId};
-    use crate::domain::item::{Arrival, Episode, RemovalReason, Removed, Token};
+    use crate::domain::item::{Arrival, Episode, RemovalReason, Removed, Token, UNTIL_RESUMED};
 
     fn now() -> Timestamp {
         "2026-11-25T03:00:00Z".parse().unwrap()
@@ -127,6 +128,14 @@ mod tests {
         let none = [gone, refused, other, older];
         assert_eq!(fresh_link(&user(), &none, &[], now()), Answer::NoItem);
         assert_eq!(fresh_link(&user(), &[], &[], now()), Answer::NoItem);
+    }
+
+    #[test]
+    fn a_bank_whose_letters_were_stopped_is_not_named_and_one_that_pauses_is() {
+        let stopped = Item { snoozed_until: Some(UNTIL_RESUMED), ..open("a") };
+        let pausing = Item { snoozed_until: Some(now() + GAP), ..open("b") };
+        assert_eq!(ids(&fresh_link(&user(), &[stopped.clone(), pausing], &[], now())), ["b"]);
+        assert_eq!(fresh_link(&user(), &[stopped], &[], now()), Answer::NoItem);
     }
 
     #[test]

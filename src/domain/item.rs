@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{Institution, ItemId, UserId};
 
+/// A pause that does not end by itself: 9999-01-01. A user who wants no letters about a bank wants a pause without an end, so
+/// it is said in the same place, and whoever reads `snoozed_until` as a time understands it too.
+pub const UNTIL_RESUMED: Timestamp = Timestamp::constant(253_370_764_800, 0);
+
 /// One login at one bank, and all that is known to be true of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
@@ -44,7 +48,7 @@ pub struct Item {
     pub impaired: Option<Impaired>,
     /// A newer Item that a repair of this one would kill.
     pub superseded_by: Option<ItemId>,
-    /// No letters about this Item before this moment.
+    /// No letters about this Item before this moment; from [`UNTIL_RESUMED`] on, none until somebody says otherwise.
     pub snoozed_until: Option<Timestamp>,
     /// Whether letters about what was found at its import wait for the operator.
     pub hold: Hold,
@@ -409,6 +413,12 @@ impl Item {
             Login::Broken(episode) => Some(episode),
             Login::Sound | Login::Mended { .. } => None,
         }
+    }
+
+    /// Whether letters about the Item are off until they are resumed: its user stopped them.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.snoozed_until.is_some_and(|until| until >= UNTIL_RESUMED)
     }
 
     /// Since when letters about the Item wait for the operator, if they do.

@@ -5,9 +5,9 @@
 //!
 //! Read in this order: [`item`] (what can be true of an Item, and the state that follows), [`event`] (what can happen to
 //! it), [`mod@transition`] (the one rule for an Item), [`mod@compose`] and [`mod@fresh_link`] (the rules for a user), then
-//! [`ladder`], [`window`] and [`policy`] for when letters are due, [`step`] and [`effect`] for what follows. [`contact`],
-//! [`language`], [`colour`], [`logo`] and [`plain`] are values that several layers share: they parse, and then nobody checks
-//! again.
+//! [`ladder`], [`window`] and [`policy`] for when letters are due, [`preferences`] for what a user wishes, [`step`] and
+//! [`effect`] for what follows. [`contact`], [`language`], [`colour`], [`logo`] and [`plain`] are values that several layers
+//! share: they parse, and then nobody checks again.
 
 pub mod bounces;
 pub mod colour;
@@ -25,6 +25,7 @@ pub mod logo;
 pub mod plain;
 pub mod plan;
 pub mod policy;
+pub mod preferences;
 pub mod provider;
 pub mod step;
 pub mod supersede;

@@ -5,6 +5,7 @@
 
 mod hold;
 mod letters;
+mod pause;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -84,7 +85,7 @@ impl Draft {
             Event::UpdateModeLeft | Event::LetterWaits { .. } => {}
             Event::Tick => self.tick(),
             Event::Removed { why } => self.remove(*why),
-            Event::Snoozed { until } => self.item.snoozed_until = Some(*until).filter(|until| *until > now),
+            Event::Snoozed { until } => self.snooze(*until),
             Event::Resumed => self.item.snoozed_until = None,
             Event::Superseded { by } => {
                 if self.item.superseded_by.as_ref() != Some(by) {
@@ -166,6 +167,7 @@ impl Draft {
             self.item = Item { episodes, ..Item::new(self.item.id.clone(), user.clone(), None, now) };
         }
         if self.item.user != *user {
+            self.forget_stop();
             // "It works again" answers a letter, and the new owner had none.
             if let Login::Broken(episode) | Login::Mended { episode, .. } = &mut self.item.login {
                 episode.what.answered = episode.letters;
@@ -483,7 +485,7 @@ impl Item {
         let horizon = self.consent_expires_at.filter(|_| self.expiry.is_none());
         let horizon = horizon.map(|ends| ends.checked_sub(EXPIRY_HORIZON).unwrap_or(Timestamp::MIN));
         let lapse = self.new_accounts.as_ref().map(|arrival| after(arrival.opened_at, NEW_ACCOUNTS_LAPSE));
-        [deadline, horizon, lapse, self.snoozed_until].into_iter().flatten().filter(|at| *at > now).min()
+        [deadline, horizon, lapse, self.pause_ends()].into_iter().flatten().filter(|at| *at > now).min()
     }
 }
 

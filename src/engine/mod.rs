@@ -22,6 +22,7 @@ mod observe;
 pub mod paper;
 pub mod plan;
 mod post;
+pub mod preferences;
 mod release;
 pub mod repair;
 pub mod returned;

@@ -15,6 +15,7 @@ use crate::domain::compose::{Line, Sent};
 use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Mention, Topic};
 use crate::domain::ids::{ItemId, LetterId, UserId};
+use crate::domain::item::UNTIL_RESUMED;
 use crate::domain::provider::Cap;
 
 /// How far back the letters to a user matter for what may be sent now.
@@ -278,6 +279,17 @@ fn references(connection: &Connection, id: LetterId) -> Result<Vec<LetterId>, St
     }
     references.reverse();
     Ok(references)
+}
+
+/// Whether a letter speaks of an Item about which its user wants no letters now. A link that the user asks for comes in a
+/// pause too.
+pub(crate) fn has_unwanted_line(connection: &Connection, id: LetterId, now: Timestamp) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select 1 from letter_lines join items using (item_id) where letter_id = :letter and dropped = 0
+           and (snoozed_until >= :until_resumed or (snoozed_until > :now and topic <> 'fresh_link'))",
+    )?;
+    let named = named_params! { ":letter": id.to_string(), ":until_resumed": ms(UNTIL_RESUMED), ":now": ms(now) };
+    Ok(statement.exists(named)?)
 }
 
 /// Notes that the body is about to go out, and what is in it.

@@ -77,6 +77,13 @@ pub(crate) fn user_of(
     found.transpose()
 }
 
+/// Whether a link has neither expired nor been revoked.
+pub(crate) fn is_live(connection: &Connection, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    let mut statement = connection
+        .prepare_cached("select 1 from links where link_id = :id and revoked_at is null and expires_at > :now")?;
+    Ok(statement.exists(named_params! { ":id": id, ":now": ms(now) })?)
+}
+
 /// Whose link it was, whether it still opens anything or not.
 pub(crate) fn owner(
     connection: &Connection,

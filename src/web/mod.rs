@@ -54,7 +54,8 @@ fn public(engine: Engine) -> Router {
         .route("/repair/{token}/done", post(repair::done))
         .route("/repair/{token}/fresh", post(repair::send_fresh))
         .route("/repair-return", get(repair::way_back))
-        .route("/unsubscribe/{token}", get(unsubscribe::ask).post(unsubscribe::stop))
+        .route("/unsubscribe/{token}", get(unsubscribe::show).post(unsubscribe::stop))
+        .route("/unsubscribe/{token}/preferences", get(unsubscribe::show).post(unsubscribe::save))
         .route("/mail-events/{service}", post(mail_events::receive).layer(DefaultBodyLimit::max(WEBHOOK_BYTES_MAX)))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PAGE_TIME_MAX));

@@ -277,28 +277,75 @@ export async function embedded(eyes, given) {
     await page.context().close();
   });
 
-  await eyes.walk('stopping the letters', async () => {
+  await eyes.walk('choosing the letters', async () => {
     const device = await eyes.device({ expected: noIcon });
     const page = await device.newPage();
     await page.goto(letterOf('stopper'));
     await page.getByRole('link', { name: 'Turn off these emails' }).click();
-    await eyes.heading(page, 'Stop these reminders?');
-    await eyes.look(page, 'unsubscribe');
+    await eyes.heading(page, 'Your emails from Demo Budget');
+    await eyes.look(page, 'preferences');
+    const shownAgain = page.waitForEvent('load');
+    await button(page, 'Save').click();
+    await shownAgain;
+    eyes.check((await world.user('stopper')).stopped_at === null, 'a press without a choice stopped the letters');
+
+    const choose = async (group, answer) => {
+      await page.getByRole('group', { name: group, exact: true }).getByLabel(answer).check();
+      const saved = page.waitForEvent('load');
+      await button(page, 'Save').click();
+      await saved;
+      await status(page).filter({ hasText: 'Saved.' }).waitFor();
+    };
+    await choose(BANK, 'No emails about this bank');
+    await eyes.look(page, 'preferences, one bank off');
+    eyes.check((await world.item('stopper')).snoozed_until !== null, 'the bank is not off');
+    await button(page, 'Undo').click();
+    await page.getByRole('group', { name: BANK, exact: true }).locator('input:checked + span', { hasText: 'Emails about' }).waitFor();
+    eyes.check((await world.item('stopper')).snoozed_until === null, 'the bank is not on again');
+
+    await choose('All banks', /^A pause of two weeks: emails again from /);
+    await eyes.look(page, 'preferences, pause');
+    await choose('All banks', 'No emails about bank connections');
+    await eyes.look(page, 'preferences, all off');
+    eyes.check((await world.user('stopper')).stopped_at !== null, 'the letters are not off');
+    // Neither the way back nor a reload says anything again.
     await page.reload();
-    eyes.check((await world.user('stopper')).stopped_at === null, 'opening the page stopped the letters');
-    await button(page, 'Stop the reminders').click();
-    await eyes.heading(page, 'The reminders are off');
-    await eyes.look(page, 'unsubscribe done');
-    eyes.check((await world.user('stopper')).stopped_at !== null, 'the press stopped nothing');
+    await page.goBack();
+    await page.getByText('No emails about bank connections (turned off on').waitFor();
+    eyes.check((await world.user('stopper')).stopped_at !== null, 'the way back changed something');
     await device.close();
   });
 
-  await eyes.walk('stopping the letters without script', async () => {
+  await eyes.walk('choosing the letters without script and without a mouse', async () => {
     const device = await eyes.device({ expected: noIcon, script: false });
     const page = await device.newPage();
     await page.goto(given.letters.left.stop_url);
-    await button(page, 'Stop the reminders').click();
+    await eyes.heading(page, 'Your emails from Demo Budget');
+    // The choice that is made already, then the last of its answers.
+    for (let count = 0; count < 3; count += 1) {
+      await page.keyboard.press('Tab');
+      if (await page.locator('input:focus').count() > 0) break;
+    }
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('Enter');
+    await status(page).filter({ hasText: 'Saved.' }).waitFor();
+    eyes.check((await world.user('left')).stopped_at !== null, 'the keyboard stopped nothing');
+    await device.close();
+  });
+
+  await eyes.walk('one click, and back', async () => {
+    const device = await eyes.device({ expected: noIcon });
+    const page = await device.newPage();
+    // What a mail program sends, from a page that shows the answer.
+    await page.goto(given.letters.stopper.stop_url);
+    await page.evaluate(() => {
+      document.body.insertAdjacentHTML('beforeend', `<form id="click" method="post" action="${location.pathname}"></form>`);
+      document.getElementById('click').submit();
+    });
     await eyes.heading(page, 'The reminders are off');
+    await eyes.look(page, 'unsubscribe done');
+    await page.getByRole('link', { name: 'Choose what to get instead' }).click();
+    await eyes.heading(page, 'Your emails from Demo Budget');
     await device.close();
   });
 

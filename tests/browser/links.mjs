@@ -20,8 +20,8 @@ async function pressedAll(eyes, url) {
   const device = await eyes.device({ expected: [/./] });
   const page = await device.newPage();
   await page.goto(url);
-  const answered = page.waitForResponse((response) => response.url().endsWith('/link'));
-  for (const element of await page.locator('button, [type=submit], a[href^="#"]').all()) {
+  const answered = page.waitForResponse((response) => /\/(link|preferences)$/.test(response.url()));
+  for (const element of await page.locator('button, input:not([type=hidden]), label, a[href^="#"]').all()) {
     await element.click({ force: true, noWaitAfter: true, timeout: 2000 }).catch(() => {});
   }
   await (await answered).finished();

@@ -13,8 +13,12 @@ export class World {
     Object.assign(this, { plaid, api, key, items });
   }
 
+  item(name) {
+    return ask('GET', `${this.api}/v1/items/${this.items[name]}`, { key: this.key });
+  }
+
   async state(name) {
-    return (await ask('GET', `${this.api}/v1/items/${this.items[name]}`, { key: this.key })).state;
+    return (await this.item(name)).state;
   }
 
   /// Waits until an Item has a state.

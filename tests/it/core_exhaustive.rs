@@ -27,6 +27,8 @@
 //! - **hints ask**: each webhook about the login, a suspicion, a claim and a registration lead to a question.
 //! - **the unproven are silent**: no word about Items that are unproven, foreign, refused, removed or superseded.
 //! - **the held are silent**: no word about Items that are held, neither composed nor wanted, and compose says why.
+//! - **the stopped are silent**: no word about Items whose letters are off until they are resumed, not even a fresh link.
+//! - **a stop begins and ends by the user's word**: or with the Item, or with another owner. No pause shortens it.
 //! - **only an import holds**: and only Items that were never observed.
 //! - **a hold ends by release or by a clean answer**: or with the Item. A clean answer leaves nothing open that has a ladder.
 //! - **an import asks nothing**, a release neither.
@@ -42,7 +44,7 @@ use relinkd::domain::event::{Event, Health, Mention, NoLetters, Observation, Top
 use relinkd::domain::ids::{AccountId, LetterId, SessionId};
 use relinkd::domain::item::{
     Arrival, Break, Claim, Cure, Deadline, Destination, Episode, Expiry, ExpiryReason, Hold, Impaired, Item, Kind,
-    Login, RemovalReason, Removed, Revocation, Token,
+    Login, RemovalReason, Removed, Revocation, Token, UNTIL_RESUMED,
 };
 use relinkd::domain::policy::NEW_ACCOUNTS_LAPSE;
 use relinkd::domain::transition::transition;
@@ -211,6 +213,7 @@ fn events() -> Vec<Event> {
         Event::Removed { why: RemovalReason::Application },
         Event::Snoozed { until: zero + days(2) },
         Event::Snoozed { until: zero - days(2) },
+        Event::Snoozed { until: UNTIL_RESUMED },
         Event::Resumed,
         Event::Superseded { by },
         Event::Unsuperseded,
@@ -248,7 +251,7 @@ fn axes() -> Axes {
             Some(episode(4, zero - NEW_ACCOUNTS_LAPSE, 1, 1, Arrival)),
         ],
         claims: vec![None, Some(Claim { at: zero - secs(4) }), Some(Claim { at: zero - mins(20) })],
-        snoozes: vec![None, Some(zero + hours(5)), Some(zero - hours(5))],
+        snoozes: vec![None, Some(zero + hours(5)), Some(zero - hours(5)), Some(UNTIL_RESUMED)],
         holds: vec![
             Hold::No,
             Hold::Held { since: zero - days(30) },

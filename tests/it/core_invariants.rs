@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use relinkd::domain::compose::{Composition, Line, Silence, is_addressable, speaks_at, still_wanted};
 use relinkd::domain::effect::{Effect, Notice};
 use relinkd::domain::event::{Event, Health, Observation, Topic};
-use relinkd::domain::item::{ExpiryReason, Hold, Item, Kind, Login, Token};
+use relinkd::domain::item::{ExpiryReason, Hold, Item, Kind, Login, Token, UNTIL_RESUMED};
 use relinkd::domain::policy::{FLAP, NEW_ACCOUNTS_LAPSE, Policy};
 use relinkd::domain::step::{Outcome, Step};
 use relinkd::domain::transition::transition;
@@ -26,7 +26,7 @@ pub struct Case<'a> {
 
 type Invariant = fn(&Case<'_>) -> bool;
 
-pub const INVARIANTS: [(&str, Invariant); 31] = [
+pub const INVARIANTS: [(&str, Invariant); 33] = [
     ("removed is terminal", removed_is_terminal),
     ("removed holds nothing", removed_holds_nothing),
     ("only the table opens", only_the_table_opens),
@@ -51,6 +51,8 @@ pub const INVARIANTS: [(&str, Invariant); 31] = [
     ("hints ask", hints_ask),
     ("the unproven are silent", the_unproven_are_silent),
     ("the held are silent", the_held_are_silent),
+    ("the stopped are silent", the_stopped_are_silent),
+    ("a stop begins and ends by the user's word", a_stop_begins_and_ends_by_word),
     ("only an import holds", only_an_import_holds),
     ("a hold ends by release or by a clean answer", a_hold_ends_by_release_or_a_clean_answer),
     ("an import asks nothing", an_import_asks_nothing),
@@ -245,7 +247,8 @@ fn twice_is_once(case: &Case<'_>) -> bool {
 
 fn due_at_is_ahead(case: &Case<'_>) -> bool {
     let item = &case.step.item;
-    let waits = item.expiry.is_some() || item.snoozed_until.is_some_and(|until| until > case.now);
+    let pauses = item.snoozed_until.is_some_and(|until| until > case.now) && !item.is_stopped();
+    let waits = item.expiry.is_some() || pauses;
     item.due_at(case.now).map_or(!waits, |due| due > case.now)
 }
 
@@ -345,6 +348,29 @@ fn the_held_are_silent(case: &Case<'_>) -> bool {
         || unsaid
             && speaks_at(item, case.now, case.policy).is_none()
             && case.composition == Composition::Nothing(reason)
+}
+
+fn the_stopped_are_silent(case: &Case<'_>) -> bool {
+    let item = &case.step.item;
+    let owner = user(item.user.as_str());
+    // A link that somebody asks for is a letter about the bank too.
+    let fresh = Line { item: item.id.clone(), episode: item.episodes, topic: Topic::FreshLink };
+    let mut lines = every_line(item).into_iter().chain([fresh]);
+    !item.is_stopped()
+        || lines.all(|line| !still_wanted(&line, item, &owner, case.now, case.policy))
+            && speaks_at(item, case.now, case.policy).is_none()
+            && matches!(case.composition, Composition::Nothing(_))
+}
+
+fn a_stop_begins_and_ends_by_word(case: &Case<'_>) -> bool {
+    let item = &case.step.item;
+    match (case.before.is_stopped(), item.is_stopped()) {
+        (false, true) => matches!(case.event, Event::Snoozed { until } if *until >= UNTIL_RESUMED),
+        (true, false) => {
+            matches!(case.event, Event::Resumed) || item.removed.is_some() || item.user != case.before.user
+        }
+        (false, false) | (true, true) => true,
+    }
 }
 
 fn only_an_import_holds(case: &Case<'_>) -> bool {

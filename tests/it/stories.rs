@@ -14,6 +14,7 @@ mod links;
 mod lost_key;
 mod outside;
 mod plaid_faults;
+mod preferences;
 mod retention;
 mod returned;
 mod silence;

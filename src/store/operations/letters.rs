@@ -23,7 +23,7 @@ use crate::store::pauses::{Ender, Pause, PauseReason};
 use crate::store::seal::Sealer;
 use crate::store::steps::{Rule, Told};
 use crate::store::suppressions::{self, Suppression, Teller};
-use crate::store::users::{NewProfile, Profile, Wish};
+use crate::store::users::{NewProfile, Profile};
 use crate::store::{Purpose, Store, events, items, later, letters, links, pauses, steps, users};
 
 /// How long a letter waits at least whose address is said to be gone while too many are.
@@ -145,14 +145,6 @@ impl Store {
             Some(email) => users::at_address(connection, &inner.sealer, email, &after, limit),
         };
         self.threads.read(query).await
-    }
-
-    /// Notes what a user wishes about letters. Says whether there is such a user.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub async fn wish(&self, id: UserId, wish: Wish, now: Timestamp) -> Result<bool> {
-        self.threads.write(move |connection| users::wish(connection, &id, wish, now)).await
     }
 
     /// Erases a user: address, name, links; the Items are forgotten here. Then nothing of it is left in the file or its
@@ -451,7 +443,8 @@ fn begin(connection: &Connection, sealer: &Sealer, letter: &Departure, now: Time
     // Time zones do not matter for this question. A link that the user asks for now comes in a pause too.
     let mut person = profile.for_letters(&TimeZone::UTC, letter.channel);
     person.snoozed_until = person.snoozed_until.filter(|_| !letter.asked_for);
-    if profile.email != letter.to || is_silent(&person, now) {
+    let is_unwanted = is_silent(&person, now) || letters::has_unwanted_line(connection, letter.id, now)?;
+    if profile.email != letter.to || is_unwanted {
         return Ok(Begun::Unwanted);
     }
     if let Some(cap) = &letter.cap

@@ -37,6 +37,16 @@ impl Store {
         self.threads.read(move |connection| links::user_of(connection, &id, purpose, made_before, now)).await
     }
 
+    /// Whether the link of a token has neither expired nor been revoked: one that stops letters works longer. Writes nothing.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn is_live(&self, purpose: Purpose, token: &str, now: Timestamp) -> Result<bool> {
+        let Some(link) = self.inner.sealer.link(purpose.name(), token) else { return Ok(false) };
+        let id = link.id.to_owned();
+        self.threads.read(move |connection| links::is_live(connection, &id, now)).await
+    }
+
     /// Keeps a press, and takes the step that follows from it.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod items;
 mod keys;
 mod letters;
 mod links;
+mod preferences;
 mod purge;
 mod releases;
 mod returned;

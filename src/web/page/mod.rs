@@ -1,4 +1,4 @@
-//! The end user's pages: repair, the way back from the bank, stopping the reminders, and what is shown when a link is dead.
+//! The end user's pages: repair, the way back from the bank, which letters to get, and what is shown when a link is dead.
 //!
 //! Rendering only. What a page says comes in as a typed value, what goes out is a [`Page`]: whole, with its status and every
 //! security header. Nothing here reads the store, knows what a token means, calls Plaid or decides anything; the handlers in
@@ -16,6 +16,7 @@
 
 mod bank_name;
 mod headers;
+mod preferences;
 mod template;
 mod words;
 
@@ -30,6 +31,7 @@ use crate::domain::{ids::ItemId, item::ExpiryReason, language::Language};
 
 use bank_name::BankName;
 pub use headers::{Nonce, Page};
+pub use preferences::{BankLetters, Preferences, UnsubscribePage, chosen, fields, unsubscribe};
 use words::{Words, fill};
 
 /// Who speaks to the user: the application, never relinkd.
@@ -168,19 +170,6 @@ pub enum Trouble {
     Busy,
 }
 
-/// What `/unsubscribe/{token}` shows. No `Debug`: a path holds a token.
-pub enum UnsubscribePage {
-    /// The answer to GET, which changes nothing: one button.
-    Ask {
-        /// `/unsubscribe/{token}`: where the button posts to.
-        path: String,
-    },
-    /// The reminders are off.
-    Done,
-    /// The link is unknown, expired or revoked.
-    Unknown,
-}
-
 /// The repair page.
 ///
 /// Status: 200, but 410 for a dead link, 503 for trouble and 429 for too many presses.
@@ -193,7 +182,7 @@ pub fn repair(view: &View<'_>, page: &RepairPage) -> Page {
             let text = &words.no_longer;
             let mut notice = Notice::new(&text.heading, &[&text.text, &text.next]);
             let action = format!("{path}/fresh");
-            notice.form = Some(Form { action: &action, label: &text.button, field: None });
+            notice.form = Some(Form { action: &action, label: &text.button, field: None, second: false });
             notice.render(view, words, StatusCode::GONE, None)
         }
         RepairPage::FreshLinkSent => {
@@ -231,29 +220,6 @@ pub fn way_back(view: &View<'_>, mode: &LinkMode) -> Page {
         script => template::script(),
     };
     Page::new(view, words, StatusCode::OK, Some(mode), template::render("back.html", &own, view, words))
-}
-
-/// The pages of the unsubscribe link. Status 200, but 410 for a dead link.
-pub fn unsubscribe(view: &View<'_>, page: &UnsubscribePage) -> Page {
-    let words = words::of(view.language);
-    let text = &words.unsubscribe;
-    match page {
-        UnsubscribePage::Ask { path } => {
-            let mut notice = Notice::new(&text.ask_heading, &[&text.ask_text]);
-            // The same field as a mail program's one-click request, so that the handler has one form to read.
-            notice.form =
-                Some(Form { action: path, label: &text.ask_button, field: Some(("List-Unsubscribe", "One-Click")) });
-            notice.render(view, words, StatusCode::OK, None)
-        }
-        UnsubscribePage::Done => {
-            let notice = Notice::new(&text.done_heading, &[&text.done_text, &text.done_next]).good();
-            notice.render(view, words, StatusCode::OK, None)
-        }
-        UnsubscribePage::Unknown => {
-            let notice = Notice::new(&text.unknown_heading, &[&text.unknown_text, &text.unknown_next]);
-            notice.render(view, words, StatusCode::GONE, None)
-        }
-    }
 }
 
 /// An address that does not exist: 404.
@@ -401,6 +367,8 @@ struct Notice<'a> {
     list: Vec<String>,
     form: Option<Form<'a>>,
     link: Option<(String, &'a str)>,
+    /// Where there is more to choose, for whoever looks for it.
+    more: Option<(&'a str, &'a str)>,
     to_app: bool,
 }
 
@@ -409,6 +377,8 @@ struct Form<'a> {
     label: &'a str,
     /// What it says beside being pressed.
     field: Option<(&'a str, &'a str)>,
+    /// Whether it is offered and not asked for.
+    second: bool,
 }
 
 impl<'a> Notice<'a> {
@@ -420,6 +390,7 @@ impl<'a> Notice<'a> {
             list: Vec::new(),
             form: None,
             link: None,
+            more: None,
             to_app: false,
         }
     }
@@ -444,9 +415,10 @@ impl<'a> Notice<'a> {
             good => self.good,
             list => self.list,
             form => self.form.map(|form| context! {
-                action => form.action, label => say(form.label), field => form.field,
+                action => form.action, label => say(form.label), field => form.field, second => form.second,
             }),
             link => link.map(|(url, label)| context! { url, label => say(label) }),
+            more => self.more.map(|(url, label)| context! { url, label => say(label) }),
         };
         Page::new(view, words, status, None, template::render("notice.html", &own, view, words))
     }

@@ -22,9 +22,12 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         ("notice.html", include_str!("templates/notice.html")),
         ("repair.html", include_str!("templates/repair.html")),
         ("back.html", include_str!("templates/back.html")),
+        ("preferences.html", include_str!("templates/preferences.html")),
     ] {
         environment.add_template(name, source).expect("every template is rendered by a test");
     }
+    // For one page alone: the others are to stay small.
+    environment.add_template("preferences.css", include_str!("preferences.css")).expect("it has no places");
     environment
 });
 

@@ -1,11 +1,13 @@
 //! The pages, seen from outside: what they say, what they never let through, and that nothing is fetched before the press.
 
 mod languages;
+mod preferences;
 
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 
 use super::*;
+use crate::domain::preferences::{Choices, Letters};
 
 /// What a page may weigh with style and script, in bytes: sent over a bad connection it is there at once.
 const PAGE_BYTES_MAX: usize = 17 * 1024;
@@ -53,6 +55,29 @@ fn no_longer() -> RepairPage {
     RepairPage::NoLonger { path: "/repair/token-1".to_owned() }
 }
 
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// The page of a user with a bank of each kind, where something was saved just now.
+fn preferences(all: Letters, name: Option<&str>) -> Preferences {
+    let banks = [Letters::On, Letters::From(time("2026-12-31T00:00:00Z")), Letters::Off];
+    let bank = |(number, letters)| BankLetters {
+        item: ItemId::parse(format!("item-{number}")).unwrap(),
+        name: name.map(str::to_owned),
+        letters,
+    };
+    Preferences {
+        path: "/unsubscribe/token-1".to_owned(),
+        all,
+        off_since: (all == Letters::Off).then(|| time("2026-11-20T08:00:00Z")),
+        is_reachable: all != Letters::Off,
+        banks: (1..).zip(banks).map(bank).collect(),
+        pauses: ["2026-12-02T00:00:00Z", "2026-12-09T00:00:00Z", "2026-12-25T00:00:00Z"].map(time),
+        undo: Choices { all: Some(Letters::On), banks: vec![(ItemId::parse("item-1").unwrap(), Letters::Off)] },
+    }
+}
+
 fn all_needs() -> Vec<What> {
     let on = Some("2027-05-12T10:00:00Z".parse().unwrap());
     let mut needs = vec![What::LoginRequired, What::NewAccounts, What::AccessWithdrawn, What::Impaired, What::Works];
@@ -95,8 +120,12 @@ fn every_page_in(language: Language, name: Option<&str>) -> Vec<(String, Page)> 
     for mode in [embedded(), hosted()] {
         pages.push((format!("back {mode:?}"), seen_in(language, |view| way_back(view, &mode))));
     }
-    for page in [UnsubscribePage::Ask { path: path() }, UnsubscribePage::Done, UnsubscribePage::Unknown] {
+    for page in [UnsubscribePage::Done { path: path() }, UnsubscribePage::Unknown] {
         pages.push(("unsubscribe".to_owned(), seen_in(language, |view| unsubscribe(view, &page))));
+    }
+    for all in [Letters::On, Letters::From(time("2026-12-24T08:00:00Z")), Letters::Off] {
+        let page = UnsubscribePage::Preferences(preferences(all, name));
+        pages.push((format!("preferences {all:?}"), seen_in(language, |view| unsubscribe(view, &page))));
     }
     pages.push(("missing".to_owned(), seen_in(language, missing)));
     pages.push(("fault".to_owned(), seen_in(language, fault)));
@@ -389,7 +418,10 @@ fn what_a_person_reads() {
     insta::assert_snapshot!("many", bare(&seen(|view| repair(view, &broken(two(), embedded())))));
     insta::assert_snapshot!("no_longer", bare(&seen(|view| repair(view, &no_longer()))));
     insta::assert_snapshot!("fresh_link_sent", bare(&seen(|view| repair(view, &RepairPage::FreshLinkSent))));
-    let ask = UnsubscribePage::Ask { path: "/unsubscribe/token-1".to_owned() };
-    insta::assert_snapshot!("unsubscribe", bare(&seen(|view| unsubscribe(view, &ask))));
+    let done = UnsubscribePage::Done { path: "/unsubscribe/token-1".to_owned() };
+    insta::assert_snapshot!("unsubscribed", bare(&seen(|view| unsubscribe(view, &done))));
+    let pause = preferences(Letters::From(time("2026-12-09T00:00:00Z")), Some("First Platypus Bank"));
+    let pause = UnsubscribePage::Preferences(pause);
+    insta::assert_snapshot!("preferences", bare(&seen(|view| unsubscribe(view, &pause))));
     insta::assert_snapshot!("back", bare(&seen(|view| way_back(view, &hosted()))));
 }

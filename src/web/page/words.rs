@@ -101,6 +101,7 @@ pub(super) struct Words {
     pub(super) anew: Anew,
     pub(super) trouble: Trouble,
     pub(super) back: Back,
+    pub(super) preferences: Preferences,
     pub(super) unsubscribe: Unsubscribe,
     pub(super) missing: Missing,
     pub(super) fault: Fault,
@@ -119,8 +120,9 @@ texts!(Gone: heading, text, next);
 texts!(Anew: heading, text, next);
 texts!(Trouble: heading, bank, plaid, busy, ours, later, soon, write, again);
 texts!(Back: heading, text, next, finishing, again);
-texts!(Unsubscribe: ask_heading, ask_text, ask_button, done_heading, done_text, done_next, unknown_heading, unknown_text,
-    unknown_next);
+texts!(Preferences: heading, lead, all, wanted, week_on, fortnight_on, month_on, paused_on, unwanted, unwanted_on, bank_wanted,
+    bank_unwanted, save, saved, undo, later, unreachable);
+texts!(Unsubscribe: done_heading, done_text, done_next, done_undo, done_choices, unknown_heading, unknown_text, unknown_next);
 texts!(Missing: heading, text);
 texts!(Fault: heading, text);
 
@@ -220,6 +222,7 @@ mod tests {
                     // The script knows one form only.
                     key if key.starts_with(".script") || key == ".back.finishing" => &["brand", "bank"],
                     key if key.ends_with("_on") && key.starts_with(".repair") => &["brand", "date"],
+                    key if key.ends_with("_on") && key.starts_with(".preferences") => &["date"],
                     _ => &["brand"],
                 };
                 let is_known = |name: &str| own.contains(&name) || (forms.contains(&name) && !own.contains(&"bank"));

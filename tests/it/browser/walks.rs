@@ -43,7 +43,7 @@ async fn a_letter_leads_to_a_bank_that_works_again_and_to_no_more_letters() {
     users.extend(["many", "never", "consent", "accounts"]);
     let letters = stage.letters(&users).await;
     let walked = stage.walk("embedded", json!({ "letters": letters })).await;
-    assert_eq!(walked.steps.len(), 20, "{:?}", walked.steps);
+    assert_eq!(walked.steps.len(), 21, "{:?}", walked.steps);
     assert!(walked.looks >= 60, "only {} looks", walked.looks);
 
     let repaired = ["main", "back", "reload", "left", "wrong", "dead", "keyboard", "elsewhere", "trouble", "many"];
@@ -118,6 +118,12 @@ async fn a_mail_scanner_changes_nothing_that_a_person_would_miss() {
     stage.walk("scanner", json!({ "links": links })).await;
     assert_eq!(stage.rows(), rows, "looking changed a row");
     assert_eq!(stage.plaid.calls().len(), calls, "looking called Plaid");
+
+    // Of the page on which letters are chosen every answer is pressed too.
+    stage
+        .walk("scanner", json!({ "links": [], "pressed": [letters["main"]["stop_url"], letters["many"]["stop_url"]] }))
+        .await;
+    assert_eq!(stage.rows(), rows, "pressing changed which letters come");
 
     for user in ["main", "many"] {
         let before = stage.plaid.count("/link/token/create");

@@ -6,6 +6,7 @@ use relinkd::demo::mailbox::Letter;
 use relinkd::demo::plaid::{Door, Item, Outcome};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use url::form_urlencoded;
 
 use super::World;
 
@@ -39,13 +40,17 @@ struct Form {
 /// The forms of a page, as a program without scripts sees them.
 fn forms(page: &str) -> Vec<Form> {
     let value = |text: &str, name: &str| {
-        let (_, rest) = text.split_once(&format!("{name}=\""))?;
+        let (_, rest) = text.split_once(&format!(" {name}=\""))?;
         Some(rest.split_once('"')?.0.replace("&#x2f;", "/"))
     };
     let form = |text: &str| {
         let inside = text.split_once("</form>").expect("a form ends").0;
-        let field = value(inside, "name").map(|name| format!("{name}={}", value(inside, "value").expect("a value")));
-        Form { action: value(inside, "action").expect("an address"), fields: field.unwrap_or_default() }
+        let inputs = inside.split("<input").skip(1).map(|rest| rest.split_once('>').expect("a tag ends").0);
+        let fields = inputs
+            .filter(|input| !input.contains("type=\"radio\"") || input.contains(" checked"))
+            .map(|input| (value(input, "name").expect("a name"), value(input, "value").expect("a value")));
+        let action = value(&format!(" {inside}"), "action").expect("an address");
+        Form { action, fields: form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish() }
     };
     page.split("<form ").skip(1).map(form).collect()
 }
@@ -194,6 +199,20 @@ impl World {
         let pressed = self.press_button(&link, item).await;
         self.through_link(&pressed).await;
         self.done(&link, item).await
+    }
+
+    /// A person chooses on the page behind the link that stops letters, and saves. Answers the page that shows it.
+    pub async fn choose(&self, link: &str, choices: &[(&str, &str)]) -> (String, String) {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(choices).finish();
+        let request = self.http.post(format!("{link}/preferences"));
+        let answer = request.header("content-type", "application/x-www-form-urlencoded").body(form).send().await;
+        let answer = answer.expect("the page answers");
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        self.quiet().await;
+        let shown = format!("{}{}", self.public_url, answer.headers()["location"].to_str().expect("an address"));
+        let (status, page) = self.fetch(Method::GET, &shown).await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        (shown, page)
     }
 
     /// One click in the mail program (RFC 8058): a POST to the address of the header.

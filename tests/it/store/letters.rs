@@ -4,9 +4,9 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use relinkd::domain::compose::{Channel, Composition, Line};
 use relinkd::domain::contact::EmailAddress;
-use relinkd::domain::event::Topic;
+use relinkd::domain::event::{Event, Topic};
 use relinkd::domain::ids::{LetterId, UserId};
-use relinkd::domain::item::Kind;
+use relinkd::domain::item::{Kind, UNTIL_RESUMED};
 use relinkd::domain::policy::Policy;
 use relinkd::domain::provider::Caps;
 use relinkd::engine::apply::rule;
@@ -137,6 +137,25 @@ async fn a_body_goes_out_only_under_a_lease() {
     assert!(begin(&store, 1).await.is_err(), "it began already");
     let store = reopened(&place, store, 20).await;
     assert!(begin(&store, 1).await.is_err(), "the lease ended with the process");
+}
+
+#[tokio::test]
+async fn a_body_does_not_go_out_about_a_bank_that_was_paused_a_moment_ago() {
+    for (until, topic, begun) in [
+        (at(60), reminder(0).topic, Begun::Unwanted),
+        (UNTIL_RESUMED, reminder(0).topic, Begun::Unwanted),
+        (at(60), Topic::FreshLink, Begun::Go),
+        (UNTIL_RESUMED, Topic::FreshLink, Begun::Unwanted),
+    ] {
+        let place = Place::new();
+        let store = with_a_broken_item(&place).await;
+        compose(&store, 1, 10, vec![Line { topic, ..reminder(0) }]).await.expect("composed");
+        assert_eq!(claim(&store, 10).await.len(), 1);
+        let rule = rule(&Policy::default(), at(11));
+        let paused = vec![Event::Snoozed { until }];
+        store.step(item_id("item-1"), paused, "test".to_owned(), rule).await.expect("a step");
+        assert_eq!(begin(&store, 1).await.expect("it is leased"), begun, "{topic:?} until {until}");
+    }
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ fn a_template_has_no_words_of_its_own_and_glues_no_sentences() {
         ("notice", include_str!("../templates/notice.html")),
         ("repair", include_str!("../templates/repair.html")),
         ("back", include_str!("../templates/back.html")),
+        ("preferences", include_str!("../templates/preferences.html")),
     ] {
         assert_eq!(own_words(template), "", "{name}");
         // An address follows a sentence that leads to it; the title names the brand.
