@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::columns::{Record, ms, name_of};
 use super::error::StoreError;
+use super::events;
 use crate::domain::bounces::{WINDOW, are_an_alarm, wait_before_try};
 use crate::domain::provider::Cap;
 
@@ -105,8 +106,7 @@ pub(crate) fn sender_at_fault(
     match open(connection)? {
         None => {
             let until = super::later(now, wait_before_try(1));
-            begin(connection, PauseReason::Sender, note, Some(until), now)?;
-            open(connection)
+            begin(connection, PauseReason::Sender, note, Some(until), now)
         }
         Some(Pause { why: PauseReason::Bounces, .. }) => Ok(None),
         Some(pause) => {
@@ -136,8 +136,7 @@ pub(crate) fn after_bounce(connection: &Connection, now: Timestamp) -> Result<Op
     // A sender at fault is the smaller trouble.
     end(connection, Ender::Letter, now)?;
     let note = format!("{bounced} of the last {letters} letters came back");
-    begin(connection, PauseReason::Bounces, &note, None, now)?;
-    open(connection)
+    begin(connection, PauseReason::Bounces, &note, None, now)
 }
 
 /// How many of the last letters were handed over or refused since the operator ended a pause, and how many of them came back.
@@ -171,7 +170,7 @@ fn begin(
     note: &str,
     until: Option<Timestamp>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Option<Pause>, StoreError> {
     let mut statement = connection.prepare_cached(
         "insert into pauses (why, note, since, until, tries) values (:why, :note, :now, :until, :tries)",
     )?;
@@ -182,7 +181,9 @@ fn begin(
         ":until": until.map(ms),
         ":tries": i64::from(until.is_some()),
     })?;
-    Ok(())
+    let pause = open(connection)?;
+    pause.iter().try_for_each(|pause| events::paused(connection, pause))?;
+    Ok(pause)
 }
 
 /// Ends the pause. Says whether there was one.
@@ -193,7 +194,11 @@ pub(crate) fn end(connection: &Connection, ender: Ender, now: Timestamp) -> Resu
     };
     let mut statement =
         connection.prepare_cached("update pauses set ended_at = :now, ended_by = :by where ended_at is null")?;
-    Ok(statement.execute(named_params! { ":now": ms(now), ":by": by })? == 1)
+    let ended = statement.execute(named_params! { ":now": ms(now), ":by": by })? == 1;
+    if ended {
+        events::resumed(connection, now)?;
+    }
+    Ok(ended)
 }
 
 /// The day of a moment, since 1970 in UTC.

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use relinkd::domain::compose::{Composition, Line};
+use relinkd::domain::compose::{Channel, Composition, Line};
 use relinkd::domain::contact::EmailAddress;
 use relinkd::domain::event::{Event, Topic};
 use relinkd::domain::ids::{LetterId, UserId};
@@ -11,8 +11,8 @@ use relinkd::domain::policy::Policy;
 use relinkd::domain::provider::Caps;
 use relinkd::engine::apply::rule;
 use relinkd::store::{
-    Begun, ClaimedLetter, Composed, Composer, Departure, LetterFilter, LetterOutcome, LetterView, NewProfile, Purpose,
-    Store, StoreError,
+    Begun, ClaimedLetter, Composed, Composer, Departure, EventFilter, LetterFilter, LetterOutcome, LetterView,
+    NewProfile, Purpose, Store, StoreError,
 };
 use uuid::Uuid;
 
@@ -35,7 +35,7 @@ fn reminder(rung: u8) -> Line {
 async fn with_a_broken_item(place: &Place) -> Store {
     let store = place.open(at(0));
     let email = EmailAddress::parse("user-1@example.com").expect("an address");
-    let profile = NewProfile { id: user(), email, name: None, locale: None, time_zone: None };
+    let profile = NewProfile { id: user(), email: Some(email), name: None, locale: None, time_zone: None };
     store.put_user(profile, at(0)).await.expect("written");
     register(&store, "item-1", "user-1", at(0)).await;
     let rule = rule(&Policy::default(), at(1));
@@ -50,6 +50,7 @@ async fn compose(store: &Store, number: u128, second: i64, lines: Vec<Line>) -> 
         held: Vec::new(),
         caps: Caps::default(),
         default_zone: TimeZone::UTC,
+        channel: Channel::Mail,
         letter: letter(number),
     };
     store.compose(user(), composer, rule(&Policy::default(), at(second))).await
@@ -63,11 +64,22 @@ fn address() -> EmailAddress {
     EmailAddress::parse("user-1@example.com").expect("an address")
 }
 
-async fn begin(store: &Store, number: u128) -> Result<Begun, StoreError> {
+fn departure(number: u128, channel: Channel) -> Departure {
     let (language, subject) = ("en".to_owned(), "Subject".to_owned());
-    let departure =
-        Departure { id: letter(number), user: user(), to: address(), cap: None, asked_for: false, language, subject };
-    store.start_data(departure, at(0)).await
+    let to = Some(address());
+    Departure { id: letter(number), user: user(), channel, to, cap: None, asked_for: false, language, subject }
+}
+
+async fn begin(store: &Store, number: u128) -> Result<Begun, StoreError> {
+    store.start_data(departure(number, Channel::Mail), at(0)).await
+}
+
+/// The number of the event by which the application hears of the letter.
+async fn hand_over(store: &Store, number: u128) -> i64 {
+    let data = serde_json::json!({ "subject": "Subject" });
+    let handed = store.hand_over(departure(number, Channel::Event), data, at(0)).await.expect("it writes");
+    assert_eq!(handed.0, Begun::Go);
+    handed.1.expect("an event")
 }
 
 async fn settle(store: &Store, claimed: ClaimedLetter, outcome: LetterOutcome, second: i64) {
@@ -242,4 +254,23 @@ async fn a_bounce_that_names_the_address_stops_letters_to_it() {
     let profile = store.user(user()).await.expect("it reads").expect("it is there");
     assert_eq!(profile.suppressed_at, Some(at(11)));
     assert_eq!(claim(&store, 1_000_000).await, []);
+}
+
+#[tokio::test]
+async fn a_letter_that_was_handed_over_before_a_crash_is_the_same_event_after_it() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    for number in [1, 2] {
+        compose(&store, number, 10, vec![reminder(number as u8)]).await.expect("composed");
+    }
+    claim(&store, 10).await;
+    let (first, second) = (hand_over(&store, 1).await, hand_over(&store, 2).await);
+    assert!(first < second);
+    let store = reopened(&place, store, 20).await;
+    assert_eq!(claim(&store, 1_000).await.len(), 2, "they are tried again");
+    assert_eq!((hand_over(&store, 1).await, hand_over(&store, 2).await), (first, second));
+    let due = EventFilter { kind: Some("letter.due".to_owned()), ..EventFilter::default() };
+    let events = store.events(due, 0, 10).await.expect("it reads");
+    assert_eq!(events.iter().map(|event| event.id).collect::<Vec<_>>(), [first, second]);
+    assert!(events.iter().all(|event| event.link.is_some()), "its address is written when it is read");
 }

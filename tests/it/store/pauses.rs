@@ -1,7 +1,7 @@
 //! What holds letters back: too many that come back, and the caps of mailbox providers.
 
 use jiff::tz::TimeZone;
-use relinkd::domain::compose::{Circumstances, Composition, Line};
+use relinkd::domain::compose::{Channel, Circumstances, Composition, Line};
 use relinkd::domain::contact::EmailAddress;
 use relinkd::domain::event::Topic;
 use relinkd::domain::ids::{LetterId, UserId};
@@ -9,7 +9,9 @@ use relinkd::domain::item::Kind;
 use relinkd::domain::policy::Policy;
 use relinkd::domain::provider::{Cap, Caps};
 use relinkd::engine::apply::rule;
-use relinkd::store::{Begun, ClaimedLetter, Composer, Departure, LetterOutcome, NewProfile, PauseReason, Store};
+use relinkd::store::{
+    Begun, ClaimedLetter, Composer, Departure, EventFilter, LetterOutcome, NewProfile, PauseReason, Store,
+};
 use uuid::Uuid;
 
 use super::{Place, at, item_id, register};
@@ -33,8 +35,13 @@ fn gmail(letters: u32) -> Caps {
 
 /// A user with an Item.
 async fn with_user(store: &Store, number: u32, domain: &str) {
-    let profile =
-        NewProfile { id: user(number), email: address(number, domain), name: None, locale: None, time_zone: None };
+    let profile = NewProfile {
+        id: user(number),
+        email: Some(address(number, domain)),
+        name: None,
+        locale: None,
+        time_zone: None,
+    };
     store.put_user(profile, at(0)).await.expect("written");
     register(store, &format!("item-{number}"), &format!("user-{number}"), at(0)).await;
 }
@@ -59,6 +66,7 @@ async fn compose(store: &Store, number: u32, caps: Caps, second: i64) -> Circums
         held: Vec::new(),
         caps,
         default_zone: TimeZone::UTC,
+        channel: Channel::Mail,
         letter: LetterId(Uuid::from_u128(u128::from(number))),
     };
     store.compose(user(number), composer, rule(&Policy::default(), at(second))).await.expect("composed");
@@ -75,7 +83,8 @@ async fn begin(store: &Store, number: u32, domain: &str, caps: &Caps, second: i6
         id: LetterId(Uuid::from_u128(u128::from(number))),
         user: user(number),
         cap: caps.of(to.domain()).cloned(),
-        to,
+        to: Some(to),
+        channel: Channel::Mail,
         asked_for: false,
         language: "en".to_owned(),
         subject: "Subject".to_owned(),
@@ -173,6 +182,9 @@ async fn more_than_three_in_a_hundred_that_come_back_stop_all_letters() {
         (7, 0),
         "the operator doubts it"
     );
+    let events = store.events(EventFilter::default(), 0, 1000).await.expect("it reads");
+    let told: Vec<&str> = events.iter().filter(|event| event.user.is_none()).map(|event| event.kind.as_str()).collect();
+    assert_eq!(told, ["letters.paused", "letters.resumed"], "the application hears of it");
     let mut again = claim(&store, second + 3 * DAY).await;
     again.sort_by_key(number_of);
     assert_eq!(again.iter().map(number_of).collect::<Vec<_>>(), [202, 203, 204, 205]);
