@@ -214,7 +214,9 @@ async fn a_scanner_that_presses_all_it_sees_changes_no_row() {
             assert_eq!(answers.len(), 1);
             assert!(link.ends_with(&answers[0].1) && answers[0].0 == StatusCode::SEE_OTHER, "{answers:?}");
         }
-        // The address that the form is sent to can be fetched too.
+        // The addresses that a press leads to can be fetched too.
+        let saved = format!("{link}?all=on&{}=on", about(&other));
+        assert_eq!(world.fetch(Method::GET, &saved).await.0, StatusCode::OK);
         assert_eq!(world.fetch(Method::GET, &format!("{link}/preferences")).await.0, StatusCode::OK);
     }
     assert_eq!(world.rows(), rows);
