@@ -44,6 +44,10 @@ async fn the_application_hears_of_states_and_of_the_end_of_a_ladder_in_their_ord
     assert_eq!(told(&world, "type=item.ladder_ended").await, events[1..]);
     assert_eq!(told(&world, &format!("item_id={}&user_id=user-1", item.id)).await, events);
     assert!(told(&world, "item_id=another").await.is_empty());
+    let listed = world.relinkd(&["events", "list", "--type", "item.ladder_ended"]).await.well();
+    assert!(listed.contains("item.ladder_ended") && listed.contains("episode 1"), "{listed}");
+    let listed = world.relinkd(&["events", "list", "--after", &numbers[0].to_string(), "--json"]).await.json();
+    assert_eq!(listed, events[1..]);
     world.end().await;
 }
 
