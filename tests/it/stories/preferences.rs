@@ -104,7 +104,8 @@ async fn all_letters_pause_until_a_day_that_is_named_where_the_user_lives() {
     let label = answer.split_once("</label>").expect("a label").0;
     let months = ["Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September"];
     let months = [&months[..], &["Oktober", "November", "Dezember"]].concat();
-    let named = format!("{}. {} {}", day.day(), months[usize::try_from(day.month()).expect("a month") - 1], day.year());
+    let named =
+        format!("{}.\u{a0}{} {}", day.day(), months[usize::try_from(day.month()).expect("a month") - 1], day.year());
     assert!(label.contains("Zwei Wochen Pause") && label.contains(&named), "{named}: {label}");
     let (_, page) = world.choose(&link, &[("all", &until)]).await;
     assert!(page.contains("Gespeichert.") && page.contains(&named), "{page}");

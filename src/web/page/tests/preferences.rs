@@ -92,5 +92,5 @@ fn the_page_offers_to_take_back_only_what_was_saved() {
 #[test]
 fn who_cannot_be_reached_is_told_so() {
     assert!(html(Letters::Off).contains("do not reach you") && !html(Letters::On).contains("do not reach you"));
-    assert!(html(Letters::Off).contains("turned off on Friday, 20 November 2026"));
+    assert!(html(Letters::Off).contains("turned off on Friday, 20\u{a0}November 2026"));
 }
