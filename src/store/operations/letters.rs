@@ -295,9 +295,7 @@ impl Store {
     pub async fn drop_lines(&self, letter: LetterId, lines: Vec<Line>, rule: Rule) -> Result<Vec<Told>> {
         let operation = move |connection: &Connection| {
             let mut told = Vec::new();
-            let items: Vec<ItemId> = lines.iter().map(|line| line.item.clone()).collect();
-            letters::drop_lines(connection, letter, &items)?;
-            mention(connection, &rule, letter, &lines, Event::LetterWithheld, &mut told)?;
+            give_back(connection, &rule, letter, &lines, &mut told)?;
             Ok(told)
         };
         self.threads.write(operation).await
@@ -362,13 +360,14 @@ impl Store {
                     mention(connection, &rule, letter.id, &letter.lines, Event::LetterSent, told)?;
                 }
                 LetterOutcome::Withheld { .. } => {
-                    let items: Vec<ItemId> = letter.lines.iter().map(|line| line.item.clone()).collect();
-                    letters::drop_lines(connection, letter.id, &items)?;
-                    mention(connection, &rule, letter.id, &letter.lines, Event::LetterWithheld, told)?;
+                    give_back(connection, &rule, letter.id, &letter.lines, told)?;
                     pauses::try_another(connection, rule.now)?;
                 }
+                // What else was refused would be refused again.
                 LetterOutcome::Bounced { gone: None, .. } => {}
                 LetterOutcome::Bounced { why, gone: Some(address) } => {
+                    // Nobody read it. Once the user has another address, it is to say what this letter could not.
+                    give_back(connection, &rule, letter.id, &letter.lines, told)?;
                     let hmac = suppressions::hmac(&inner.sealer, address);
                     let suppression =
                         Suppression { reason: NoLetters::Gone, source: Teller::Smtp, note: Some(why.clone()) };
@@ -431,6 +430,19 @@ impl Store {
     pub async fn users_concerned(&self, after: String, limit: u32) -> Result<Vec<UserId>> {
         self.threads.read(move |connection| users::concerned(connection, &after, limit)).await
     }
+}
+
+/// Takes lines out of a letter that does not say them: their rungs are free again.
+fn give_back(
+    connection: &Connection,
+    rule: &Rule,
+    letter: LetterId,
+    lines: &[Line],
+    told: &mut Vec<Told>,
+) -> Result<()> {
+    let items: Vec<ItemId> = lines.iter().map(|line| line.item.clone()).collect();
+    letters::drop_lines(connection, letter, &items)?;
+    mention(connection, rule, letter, lines, Event::LetterWithheld, told)
 }
 
 /// While so many letters come back that it is an alarm, no address is given up: the mail server may be wrong about all.

@@ -241,5 +241,17 @@ async fn a_bounce_that_names_the_address_stops_letters_to_it() {
     settle(&store, claimed, LetterOutcome::Bounced { why: "550 gone".to_owned(), gone: Some(address()) }, 11).await;
     let profile = store.user(user()).await.expect("it reads").expect("it is there");
     assert_eq!(profile.suppressed_at, Some(at(11)));
+    assert_eq!(ladder(&store).await, (0, 0), "nobody read it: another address is to get the same letter");
     assert_eq!(claim(&store, 1_000_000).await, []);
+    compose(&store, 2, 12, vec![reminder(0)]).await.expect("the rung is free again");
+}
+
+#[tokio::test]
+async fn a_bounce_that_blames_nobody_is_not_written_again() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
+    let claimed = claim(&store, 10).await.pop().expect("a claim");
+    settle(&store, claimed, LetterOutcome::Bounced { why: "554 no".to_owned(), gone: None }, 11).await;
+    assert_eq!(ladder(&store).await, (1, 0), "or it would be refused again and again");
 }
