@@ -17,7 +17,7 @@ use super::dispatch::Observed;
 use super::paper;
 use super::told::{alarm, log};
 use super::traffic::Caller;
-use crate::config::{self, Config, Security};
+use crate::config::{Config, Security};
 use crate::domain::compose::{Line, still_wanted};
 use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Event, Topic};
@@ -70,6 +70,9 @@ pub fn server(config: &Config) -> Result<smtp::Server, rustls::Error> {
 /// Why a letter waits that would send its user to a bank that is down.
 const BANK_DOWN: &str = "the bank is down: Plaid's institution status says that nobody can log in there";
 
+/// Why a letter waits for the morning.
+const NIGHT: &str = "it is night where the user is";
+
 /// Whether the banks of a letter's Items are up.
 enum Doors {
     /// All of them.
@@ -105,13 +108,15 @@ struct Post {
 }
 
 impl Post {
-    fn departure(&self, mail: &config::Mail, to: &EmailAddress) -> Departure {
+    fn departure(&self, config: &Config, to: &EmailAddress) -> Departure {
         Departure {
             id: self.letter.id,
             user: self.letter.user.clone(),
             to: to.clone(),
-            cap: mail.daily_caps.of(to.domain()).cloned(),
-            asked_for: self.letter.lines.iter().any(|line| line.topic == Topic::FreshLink),
+            cap: config.mail.daily_caps.of(to.domain()).cloned(),
+            asked_for: is_asked_for(&self.letter.lines),
+            send_window: config.reminders.send_window.clone(),
+            default_zone: config.app.time_zone.zone().clone(),
             language: self.language.tag().to_owned(),
             subject: self.rendered.subject.clone(),
         }
@@ -211,7 +216,7 @@ impl Engine {
         match policy.send_window.opens_at(now, &user.time_zone) {
             _ if is_asked_for => {}
             Some(until) if until > now => {
-                let why = "it is night where the user is".to_owned();
+                let why = NIGHT.to_owned();
                 return Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }));
             }
             Some(_) => {}
@@ -281,7 +286,7 @@ impl Engine {
         };
         let mut begun = Begun::Go;
         let begin = async || {
-            begun = self.store.start_data(post.departure(mail, email), self.clock.now()).await?;
+            begun = self.store.start_data(post.departure(&self.config, email), self.clock.now()).await?;
             if begun == Begun::Go { Ok(()) } else { Err(NotNow::Begun) }
         };
         let outcome = self.mail_server.send(message.envelope(), &message.formatted(), begin).await;
@@ -291,6 +296,7 @@ impl Engine {
             Begun::Unwanted => {
                 LetterOutcome::Withheld { why: "the user wants no letters since a moment ago".to_owned() }
             }
+            Begun::Night(until) => LetterOutcome::Deferred { until, why: NIGHT.to_owned(), attempt: false },
             Begun::Full(until) => {
                 let why = "the cap of the mailbox provider is used up for today: [mail] daily_caps".to_owned();
                 LetterOutcome::Deferred { until, why, attempt: false }

@@ -105,6 +105,8 @@ pub enum Begun {
     Go,
     /// Its user wants no letters now, or the address takes none: that was said a moment ago.
     Unwanted,
+    /// It is night where the user is, until then: the day ended, or the user moved, a moment ago.
+    Night(Timestamp),
     /// The mailbox provider takes no more of our letters before then.
     Full(Timestamp),
 }

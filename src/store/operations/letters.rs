@@ -16,6 +16,7 @@ use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
 use crate::domain::provider::{Cap, Caps};
+use crate::domain::window::SendWindow;
 use crate::store::letter_views::{self, LetterFilter, LetterView, Outgoing};
 use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome};
 use crate::store::pauses::{Ender, Pause, PauseReason};
@@ -66,6 +67,10 @@ pub struct Departure {
     pub cap: Option<Cap>,
     /// Whether the user asked for it a moment ago.
     pub asked_for: bool,
+    /// When letters may leave that nobody asked for.
+    pub send_window: SendWindow,
+    /// The time zone of users who gave none.
+    pub default_zone: TimeZone,
     /// Its language.
     pub language: String,
     /// Its subject.
@@ -311,12 +316,19 @@ impl Store {
             let Some(profile) = users::get(connection, &inner.sealer, &letter.user)? else {
                 return Ok(Begun::Unwanted);
             };
-            // Time zones do not matter for this question. A link that the user asks for now comes in a pause too.
-            let mut person = profile.for_letters(&TimeZone::UTC);
+            // A link that the user asks for now comes in a pause too, and at night.
+            let mut person = profile.for_letters(&letter.default_zone);
             person.snoozed_until = person.snoozed_until.filter(|_| !letter.asked_for);
             let is_unwanted = is_silent(&person, now) || letters::has_unwanted_line(connection, letter.id, now)?;
             if profile.email.as_ref() != Some(&letter.to) || is_unwanted {
                 return Ok(Begun::Unwanted);
+            }
+            if !letter.asked_for {
+                match letter.send_window.opens_at(now, &person.time_zone) {
+                    None => return Ok(Begun::Unwanted),
+                    Some(until) if until > now => return Ok(Begun::Night(until)),
+                    Some(_) => {}
+                }
             }
             if let Some(cap) = &letter.cap
                 && let Some(until) = letters::count_for_provider(connection, letter.id, cap, now)?

@@ -9,6 +9,7 @@ use relinkd::domain::ids::{LetterId, UserId};
 use relinkd::domain::item::{Kind, UNTIL_RESUMED};
 use relinkd::domain::policy::Policy;
 use relinkd::domain::provider::Caps;
+use relinkd::domain::window::SendWindow;
 use relinkd::engine::apply::rule;
 use relinkd::store::{
     Begun, ClaimedLetter, Composed, Composer, Departure, LetterFilter, LetterOutcome, LetterView, NewProfile, Purpose,
@@ -64,9 +65,23 @@ fn address() -> EmailAddress {
 }
 
 async fn begin(store: &Store, number: u128) -> Result<Begun, StoreError> {
+    begin_in(store, number, "* * * * * *", false).await
+}
+
+/// Begins while letters may leave at these times only; or a letter that was asked for.
+async fn begin_in(store: &Store, number: u128, window: &str, asked_for: bool) -> Result<Begun, StoreError> {
     let (language, subject) = ("en".to_owned(), "Subject".to_owned());
-    let departure =
-        Departure { id: letter(number), user: user(), to: address(), cap: None, asked_for: false, language, subject };
+    let departure = Departure {
+        id: letter(number),
+        user: user(),
+        to: address(),
+        cap: None,
+        asked_for,
+        send_window: SendWindow::parse(window).expect("a window"),
+        default_zone: TimeZone::UTC,
+        language,
+        subject,
+    };
     store.start_data(departure, at(0)).await
 }
 
@@ -144,6 +159,20 @@ async fn a_body_does_not_go_out_about_a_bank_that_was_paused_a_moment_ago() {
         store.step(item_id("item-1"), paused, "test".to_owned(), rule).await.expect("a step");
         assert_eq!(begin(&store, 1).await.expect("it is leased"), begun, "{topic:?} until {until}");
     }
+}
+
+#[tokio::test]
+async fn a_body_does_not_go_out_at_night_however_long_the_dialogue_took() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
+    assert_eq!(claim(&store, 10).await.len(), 1);
+    let (day, night) = ("* * 9-17 * * *", "* * 18-23,0-8 * * *");
+    let open = [day, night].map(|window| SendWindow::parse(window).expect("a window").opens_at(at(0), &TimeZone::UTC));
+    let (shut, until) = if open[0] == Some(at(0)) { (night, open[1]) } else { (day, open[0]) };
+    assert_eq!(begin_in(&store, 1, shut, false).await.expect("it is leased"), Begun::Night(until.expect("later")));
+    assert_eq!(view(&store).await.status, "leased");
+    assert_eq!(begin_in(&store, 1, shut, true).await.expect("it is leased"), Begun::Go, "somebody waits for it");
 }
 
 #[tokio::test]
