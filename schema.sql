@@ -200,6 +200,22 @@ create table appointments (
   due_at    integer not null
 ) strict, without rowid;
 
+-- What the application is told, in the order in which it happened. It holds no secret: where a link belongs into an event, its
+-- address is written when the event is read.
+create table events (
+  id         integer primary key,         -- given in the order of commits; the newest row is never deleted
+  at         integer not null,
+  type       text not null,               -- such as item.state_changed
+  item_id    text,
+  user_id    text,
+  letter_id  text,
+  data       text not null                -- JSON: what else is to be said
+) strict;
+
+create index events_by_item on events (item_id) where item_id is not null;
+create index events_by_user on events (user_id) where user_id is not null;
+create index events_by_letter on events (letter_id) where letter_id is not null;
+
 -- Letters. composed -> leased -> data_started -> accepted | deferred | bounced | uncertain; withheld if it was not so any
 -- more; written_down if `only_to` keeps it here.
 create table letters (

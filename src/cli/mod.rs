@@ -23,6 +23,7 @@ pub mod check;
 pub mod client;
 pub mod completions;
 pub mod demo;
+pub mod events;
 pub mod explain;
 pub mod export;
 pub mod import;
@@ -95,6 +96,8 @@ pub enum Command {
     Letters(letters::Args),
     /// Lists webhooks, shows one, and applies it once more.
     Webhooks(webhooks::Args),
+    /// Lists what the application was told.
+    Events(events::Args),
     /// Says why an Item is as it is, why its user was written to, and what comes next.
     Explain(explain::Args),
     /// Looks at letters without sending any, or sends one sample to try the way.
@@ -130,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Bounce(args) => bounce::run(&cli.config, &args),
         Command::Letters(args) => letters::run(&cli.config, &args),
         Command::Webhooks(args) => webhooks::run(&cli.config, &args),
+        Command::Events(args) => events::run(&cli.config, &args),
         Command::Explain(args) => explain::run(&cli.config, &args),
         Command::Letter(args) => letter::run(&cli.config, &args),
         Command::Completions(args) => completions::run(&args),

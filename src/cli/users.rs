@@ -164,11 +164,8 @@ async fn put(client: &Client, set: &Set) -> Result<client::Answer, Failure> {
         Err(failure) => return Err(failure),
     };
     let chosen = |given: &Option<String>, known: Option<String>| given.clone().or(known);
-    let Some(email) = chosen(&set.email, known.email) else {
-        return Err(Failure::Usage("this user has no address yet: give one with --email ADDRESS".to_owned()));
-    };
     let body = json!({
-        "email": email,
+        "email": chosen(&set.email, known.email),
         "name": chosen(&set.name, known.name),
         "locale": chosen(&set.locale, known.locale),
         "time_zone": chosen(&set.time_zone, known.time_zone),

@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::SecretString;
-use url::Host;
 
-use super::address::{is_loopback, line};
+use super::address::line;
 use super::app::language;
 use super::plaid::Environment;
 use super::section::{Section, Wrong};
+use super::smtp::{self, Delivery, Security, Smtp};
 use crate::domain::colour::{Colour, SHAPE_CONTRAST, TEXT_CONTRAST};
+use crate::domain::compose::Channel;
 use crate::domain::contact::EmailAddress;
 use crate::domain::language::Language;
 use crate::domain::logo::{LOGO_BYTES_MAX, Logo};
@@ -33,8 +34,8 @@ pub struct Mail {
     pub from: Mailbox,
     /// Where answers go, if not to the sender.
     pub reply_to: Option<Mailbox>,
-    /// The mail server.
-    pub smtp: Smtp,
+    /// Who sends the letters.
+    pub delivery: Delivery,
     /// How to log in there, if that is needed.
     pub login: Option<Login>,
     /// Only to addresses that match one of these a letter is sent; to all, if there are none.
@@ -57,31 +58,38 @@ pub struct Mail {
     pub templates_dir: Option<PathBuf>,
 }
 
-impl Smtp {
-    /// The server as it is written in `smtp_url`.
-    #[must_use]
-    pub fn url(&self) -> String {
-        let scheme = match self.security {
-            Security::Plain => "smtp",
-            Security::Tls => "smtps",
-            Security::StartTls => "smtp+starttls",
-        };
-        format!("{scheme}://{}", self.authority())
-    }
-
-    /// Host and port, as programs take them.
-    #[must_use]
-    pub fn authority(&self) -> String {
-        let Self { host, port, .. } = self;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-    }
-}
-
 impl Mail {
+    /// The mail server, if there is one.
+    #[must_use]
+    pub fn smtp(&self) -> Option<&Smtp> {
+        match &self.delivery {
+            Delivery::Smtp(smtp) => Some(smtp),
+            Delivery::Event => None,
+        }
+    }
+
+    /// Who brings letters to users.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        match &self.delivery {
+            Delivery::Smtp(_) => Channel::Mail,
+            Delivery::Event => Channel::Event,
+        }
+    }
+
     /// Whether a letter to this address may be sent; otherwise it is written down only.
     #[must_use]
     pub fn may_send_to(&self, address: &EmailAddress) -> bool {
         self.only_to.is_empty() || self.only_to.iter().any(|pattern| pattern.matches(address))
+    }
+
+    /// The same where there may be no address: then only the application can send, and only if it may to all.
+    #[must_use]
+    pub fn may_write_to(&self, address: Option<&EmailAddress>) -> bool {
+        match address {
+            Some(address) => self.may_send_to(address),
+            None => self.channel() == Channel::Event && self.only_to.is_empty(),
+        }
     }
 }
 
@@ -103,30 +111,6 @@ pub struct Mailbox {
     pub name: Option<String>,
     /// The address.
     pub address: EmailAddress,
-}
-
-/// A mail server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Smtp {
-    /// How the connection is kept private.
-    pub security: Security,
-    /// A name in A-labels, or an IP address (IPv6 without brackets).
-    pub host: String,
-    /// Never 0.
-    pub port: u16,
-    /// Whether the server is this machine.
-    pub is_loopback: bool,
-}
-
-/// How a connection to a mail server is kept private.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// Not at all.
-    Plain,
-    /// TLS from the first byte (RFC 8314).
-    Tls,
-    /// STARTTLS, and no letter without it (RFC 3207).
-    StartTls,
 }
 
 /// How to log in to a mail server. Both parts are secret: some providers give one token for both.
@@ -184,7 +168,9 @@ pub(super) fn read(
 ) -> Option<Mail> {
     let from = section.required("from", Mailbox::parse);
     let reply_to = section.optional("reply_to", Mailbox::parse);
-    let smtp = section.required("smtp_url", Smtp::parse);
+    let by_event = section.optional("delivery", smtp::delivery).unwrap_or(Channel::Mail) == Channel::Event;
+    let smtp =
+        if by_event { section.optional("smtp_url", Smtp::parse) } else { section.required("smtp_url", Smtp::parse) };
     let login = read_login(section);
     let only_to = section.list("only_to", AddressPattern::parse);
     let return_path = section.optional("return_path", EmailAddress::parse);
@@ -210,11 +196,12 @@ pub(super) fn read(
             Some(Environment::Sandbox) | None => section.warn("smtp_url", Wrong::with_remedy(problem, remedy)),
         }
     }
+    let delivery = if by_event { Some(Delivery::Event) } else { smtp.map(Delivery::Smtp) };
     let only_to = only_to.unwrap_or_default();
     Some(Mail {
         from: from?,
         reply_to,
-        smtp: smtp?,
+        delivery: delivery?,
         login,
         only_to,
         return_path,
@@ -351,46 +338,6 @@ impl fmt::Display for Mailbox {
     }
 }
 
-impl Smtp {
-    fn parse(text: &str) -> Result<Self, Wrong> {
-        let begins = "has to begin with smtp://, smtps:// or smtp+starttls://";
-        let (scheme, rest) = text.split_once("://").ok_or(begins)?;
-        let (security, default_port) = match scheme {
-            "smtp" => (Security::Plain, 25),
-            "smtps" => (Security::Tls, 465),
-            "smtp+starttls" => (Security::StartTls, 587),
-            _ => return Err(begins.into()),
-        };
-        if rest.contains('@') {
-            let remedy =
-                format!("Write: smtp_url = \"{scheme}://<host>:<port>\", username = \"…\" and password_file = \"…\".");
-            return Err(Wrong::with_remedy("holds a user name or a password", remedy));
-        }
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        // A colon inside the brackets of an IPv6 address divides nothing.
-        let (host, port) = match rest.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (host, Some(port)),
-            _ => (rest, None),
-        };
-        let port = match port {
-            None => default_port,
-            Some(digits) => digits
-                .parse::<u16>()
-                .ok()
-                .filter(|port| *port > 0 && digits.bytes().all(|b| b.is_ascii_digit()))
-                .ok_or("has a port that is no number from 1 to 65535")?,
-        };
-        let host = Host::parse(host).map_err(|_| "has no valid host after ://")?;
-        let is_loopback = is_loopback(&host);
-        let host = match host {
-            Host::Domain(name) => name,
-            Host::Ipv4(ip) => ip.to_string(),
-            Host::Ipv6(ip) => ip.to_string(),
-        };
-        Ok(Self { security, host, port, is_loopback })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -424,7 +371,7 @@ mod tests {
         let config = |only_to: &[&str]| Mail {
             from: Mailbox::parse("a@example.com").ok().expect("a mailbox"),
             reply_to: None,
-            smtp: Smtp::parse("smtp://localhost").ok().expect("a server"),
+            delivery: Delivery::Event,
             login: None,
             return_path: None,
             events: Events::default(),
@@ -440,22 +387,6 @@ mod tests {
         assert!(config(&[]).may_send_to(&address));
         assert!(config(&["@example.org", "user-1@example.com"]).may_send_to(&address));
         assert!(!config(&["@example.org"]).may_send_to(&address));
-    }
-
-    #[test]
-    fn servers_have_the_port_of_their_kind() {
-        let smtp =
-            |text: &str| Smtp::parse(text).ok().map(|smtp| (smtp.security, smtp.host, smtp.port, smtp.is_loopback));
-        let server = |security, host: &str, port, is_loopback| Some((security, host.to_owned(), port, is_loopback));
-        assert_eq!(smtp("smtp://localhost"), server(Security::Plain, "localhost", 25, true));
-        assert_eq!(smtp("smtps://Mail.Example.com/"), server(Security::Tls, "mail.example.com", 465, false));
-        assert_eq!(
-            smtp("smtp+starttls://mail.example.com"),
-            server(Security::StartTls, "mail.example.com", 587, false)
-        );
-        assert_eq!(smtp("smtp://127.0.0.1:1025"), server(Security::Plain, "127.0.0.1", 1025, true));
-        assert_eq!(smtp("smtp://[::1]:1025"), server(Security::Plain, "::1", 1025, true));
-        assert_eq!(smtp("smtps://[::1]"), server(Security::Tls, "::1", 465, true));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod schedule;
 mod schema;
 mod section;
 mod server;
+mod smtp;
 mod store;
 mod written;
 
@@ -36,11 +37,12 @@ pub use api::{ApiKey, Scope};
 pub use app::App;
 pub use fault::{Fault, Faults, Place};
 pub use log::{Log, LogFormat};
-pub use mail::{AddressPattern, Events, Login, Mail, Mailbox, Security, Smtp};
+pub use mail::{AddressPattern, Events, Login, Mail, Mailbox};
 pub use plaid::{CountryCode, Environment, LateWebhooks, LinkMode, Plaid, WebhookElsewhere};
 pub use retention::Retention;
 pub use schedule::Schedule;
 pub use server::{IpRange, Server};
+pub use smtp::{Delivery, Security, Smtp};
 pub use store::{DataKey, Store};
 
 use crate::domain::contact::Locale;

@@ -16,6 +16,9 @@ const WEBHOOKS_MIN: SignedDuration = days(2);
 /// The shortest time for the rest: caps look at 31 days of letters, and their links work for 30.
 const HISTORY_MIN: SignedDuration = days(31);
 
+/// The shortest time for events: an application that stood still for days finds those that it missed.
+const EVENTS_MIN: SignedDuration = days(7);
+
 /// How long what happened is kept. What is still needed is kept for longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
@@ -29,11 +32,20 @@ pub struct Retention {
     pub letters: SignedDuration,
     /// Presses of the repair button.
     pub sessions: SignedDuration,
+    /// What the application was told.
+    pub events: SignedDuration,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { webhook_bodies: days(30), webhooks: days(90), journal: days(90), letters: days(730), sessions: days(90) }
+        Self {
+            webhook_bodies: days(30),
+            webhooks: days(90),
+            journal: days(90),
+            letters: days(730),
+            sessions: days(90),
+            events: days(90),
+        }
     }
 }
 
@@ -46,6 +58,7 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Retention {
         journal: time("journal", HISTORY_MIN, default.journal),
         letters: time("letters", HISTORY_MIN, default.letters),
         sessions: time("sessions", HISTORY_MIN, default.sessions),
+        events: time("events", EVENTS_MIN, default.events),
     };
     if retention.webhooks < retention.webhook_bodies {
         section.fault("webhooks", "is shorter than webhook_bodies; a webhook is kept as long as its body");

@@ -124,6 +124,7 @@ pub(super) const SECTIONS: [Section; 10] = [
             key("from", Kind::Text, r#"from = "Example <hello@example.com>""#),
             key("reply_to", Kind::Text, r#"reply_to = "Example Support <support@example.com>""#),
             key("smtp_url", Kind::Text, r#"smtp_url = "smtp+starttls://mail.example.com:587""#),
+            key("delivery", Kind::Text, r#"delivery = "smtp" or delivery = "event""#),
             key("username", Kind::Quiet, r#"username = "…", as the mail provider gave it"#),
             key("password", Kind::Secret, r#"password_file = "smtp-password", or password = "…""#),
             key("only_to", Kind::List, r#"only_to = ["@example.com"]"#),
@@ -172,6 +173,7 @@ pub(super) const SECTIONS: [Section; 10] = [
             key("journal", Kind::Text, r#"journal = "90d""#),
             key("letters", Kind::Text, r#"letters = "730d""#),
             key("sessions", Kind::Text, r#"sessions = "90d""#),
+            key("events", Kind::Text, r#"events = "90d""#),
         ],
     },
     Section {

@@ -71,7 +71,7 @@ fn the_minimal_file_gives_all_defaults() {
     assert_eq!(config.plaid.secret.expose_secret(), "canary-plaid-secret");
     assert_eq!(config.store.path, Path::new("/nowhere/relinkd.db"));
     assert_eq!(config.store.data_key.expose(), b"canary-data-key-0123456789abcdef");
-    assert_eq!(config.mail.smtp.port, 25);
+    assert_eq!(config.mail.smtp().expect("a mail server").port, 25);
     assert_eq!(config.reminders, Policy::default());
     assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
     let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
@@ -222,7 +222,8 @@ fn the_environment_overrides_what_is_no_secret_and_no_list() {
         ],
     )
     .expect("valid");
-    assert_eq!((config.mail.smtp.host.as_str(), config.mail.smtp.port), ("mail.example.com", 465));
+    let smtp = config.mail.smtp().expect("a mail server");
+    assert_eq!((smtp.host.as_str(), smtp.port), ("mail.example.com", 465));
     assert_eq!(config.reminders.user_gap, SignedDuration::from_hours(48));
     assert_eq!(config.app.name, "Other");
     let from_nothing = MINIMAL.replace("[mail]", "").replace("from = ", "").replace("smtp_url = ", "");

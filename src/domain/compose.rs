@@ -29,11 +29,20 @@ pub struct User {
     pub snoozed_until: Option<Timestamp>,
 }
 
+/// Who brings letters to users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// We do, by mail to the address on file.
+    Mail,
+    /// The application does, told by an event: where to is its own business.
+    Event,
+}
+
 /// Whether a user can be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
-    /// There is an address.
+    /// There is an address, or the application knows how to.
     Address,
     /// The application gave none.
     NoAddress,

@@ -68,7 +68,10 @@ pub enum Notice {
         code: Option<String>,
     },
     /// Plaid sends the Item's webhooks to another address than ours, or to none.
-    WebhooksGo(Destination),
+    WebhooksGo {
+        /// Where.
+        to: Destination,
+    },
     /// The user withdrew one account.
     AccountRevoked,
     /// The user's address takes no letters any more: ask the user for another.
@@ -102,6 +105,29 @@ pub enum Notice {
         /// Now.
         now: InstitutionId,
     },
+}
+
+impl Notice {
+    /// What the application's events call it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::StateChanged { .. } => "item.state_changed",
+            Self::TokenForeign { .. } => "item.token_foreign",
+            Self::TokenRefused { .. } => "item.token_refused",
+            Self::LadderEnded { .. } => "item.ladder_ended",
+            Self::ClaimNotConfirmed => "item.repair_not_confirmed",
+            Self::WebhookMissed { .. } => "item.webhook_missed",
+            Self::WebhooksGo { .. } => "item.webhooks_go",
+            Self::AccountRevoked => "item.account_revoked",
+            Self::Unreachable { .. } => "user.unreachable",
+            Self::Superseded { .. } => "item.superseded",
+            Self::Unsuperseded => "item.unsuperseded",
+            Self::Impaired { .. } => "item.impaired",
+            Self::DifferentAccounts { .. } => "item.accounts_changed",
+            Self::DifferentInstitution { .. } => "item.institution_changed",
+        }
+    }
 }
 
 impl Effect {

@@ -189,7 +189,7 @@ impl Draft {
 
     fn webhooks_go(&mut self, destination: Destination) {
         if self.item.webhooks_go.replace(destination) != Some(destination) && destination != Destination::Here {
-            self.tell(Notice::WebhooksGo(destination));
+            self.tell(Notice::WebhooksGo { to: destination });
         }
     }
 

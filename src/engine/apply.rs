@@ -46,6 +46,7 @@ impl Engine {
             held,
             caps: self.config.mail.daily_caps.clone(),
             default_zone: self.config.app.time_zone.zone().clone(),
+            channel: self.config.mail.channel(),
             letter: self.clock.new_letter(),
         }
     }
@@ -92,9 +93,9 @@ pub(super) fn tell(told: &[Told]) {
                 let code = code.as_deref().unwrap_or("unknown");
                 tracing::warn!(%item, %sent_at, code, "Item {item}: a webhook ({code}) that Plaid sent at {sent_at} never came");
             }
-            Notice::WebhooksGo(destination) => {
+            Notice::WebhooksGo { to } => {
                 let remedy = "relinkd items adopt has them sent here";
-                tracing::warn!(%item, ?destination, "Item {item}: Plaid sends its webhooks to another address; {remedy}");
+                tracing::warn!(%item, ?to, "Item {item}: Plaid sends its webhooks to another address; {remedy}");
             }
             Notice::AccountRevoked => tracing::info!(%item, "Item {item}: the user withdrew one account"),
             Notice::Superseded { by } => {

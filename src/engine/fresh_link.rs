@@ -13,12 +13,15 @@ impl Engine {
     pub async fn send_fresh_link(&self, token: &str) -> Result<(), StoreError> {
         let now = self.clock.now();
         let zone = self.config.app.time_zone.zone().clone();
+        let channel = self.config.mail.channel();
         let letter = self.clock.new_letter();
         let written = self
             .store
             .write_fresh_link(
                 token,
-                Box::new(move |profile, items, asked| fresh_link(&profile.for_letters(&zone), items, asked, now)),
+                Box::new(move |profile, items, asked| {
+                    fresh_link(&profile.for_letters(&zone, channel), items, asked, now)
+                }),
                 letter,
                 self.rule(),
             )

@@ -15,6 +15,7 @@ mod compose;
 mod dispatch;
 mod fresh_link;
 mod gap;
+mod hand_over;
 mod ingest;
 pub mod keys;
 mod observe;
@@ -81,7 +82,8 @@ pub struct Parts {
     pub stop: CancellationToken,
     banks: banks::Banks,
     templates: Templates,
-    mail_server: smtp::Connections,
+    /// Nothing where the application sends the letters itself.
+    mail_server: Option<smtp::Connections>,
     keeps_connections: AtomicBool,
     traffic: Mutex<Traffic>,
     calls_of_people: Semaphore,
@@ -130,7 +132,7 @@ impl Engine {
             secret: config.plaid.secret.clone(),
         })?;
         let keys = Keys::new(store.verification_keys().await?, clock.now());
-        let mail_server = smtp::Connections::new(post::server(&config)?, smtp::Limits::default());
+        let mail_server = post::server(&config)?.map(|server| smtp::Connections::new(server, smtp::Limits::default()));
         let traffic = Traffic::new(config.plaid.calls_per_minute);
         Ok(Self(Arc::new(Parts {
             banks: banks::Banks::default(),

@@ -1,8 +1,12 @@
-//! What letters are made of, as the configuration says: who writes, and the templates. Called by the command line too, which
-//! shows letters and tries templates out.
+//! What letters are made of: who writes and the templates, as the configuration says, and what there is to say of an Item.
+//! Called by the command line too, which shows letters and tries templates out.
 
 use crate::config::Config;
-use crate::mail::letter::{Brand, COLOUR, Templates};
+use crate::domain::compose::Line;
+use crate::domain::event::Topic;
+use crate::domain::item::{Deadline, ExpiryReason, Item, Kind};
+use crate::domain::policy::Policy;
+use crate::mail::letter::{Brand, COLOUR, Message, Passage, Templates};
 use crate::mail::sample;
 use crate::mail::words::TemplateFault;
 
@@ -31,4 +35,41 @@ pub fn templates(config: &Config) -> Result<Templates, Vec<TemplateFault>> {
         sample::check(&templates, &brand(config), languages)?;
     }
     Ok(templates)
+}
+
+/// What a letter says about an Item, as it is now.
+pub(super) fn passage(line: &Line, item: &Item, policy: &Policy) -> Option<Passage> {
+    let about = match line.topic {
+        Topic::WorksAgain => None,
+        Topic::Reminder { kind, .. } => Some(kind),
+        Topic::FreshLink => Kind::ALL.into_iter().find(|kind| item.open(*kind).is_some()),
+    };
+    let message = match about {
+        None => Message::WorksAgain,
+        Some(Kind::LoginRequired) if is_last(&line.topic, policy) => Message::LoginRequiredLast,
+        Some(Kind::LoginRequired) => Message::LoginRequired,
+        Some(Kind::NewAccounts) => Message::NewAccounts,
+        Some(Kind::Revoked) => Message::AccessWithdrawn,
+        Some(Kind::PendingExpiration) => {
+            let expiry = &item.expiry.as_ref()?.what;
+            let on = match expiry.deadline {
+                Deadline::Known(at) => Some(at),
+                Deadline::Assumed(_) => None,
+            };
+            match expiry.why {
+                ExpiryReason::ConsentEnds => Message::ConsentEnds { on },
+                ExpiryReason::BankMoves => Message::BankMoves { on },
+                ExpiryReason::Unsaid => Message::ConnectionEnds { on },
+            }
+        }
+    };
+    Some(Passage { bank: item.institution.as_ref().and_then(|bank| bank.name.clone()), message })
+}
+
+/// Whether no rung follows. A ladder of one rung is no ladder: its letter is the first one too.
+fn is_last(topic: &Topic, policy: &Policy) -> bool {
+    match topic {
+        Topic::Reminder { rung, .. } => *rung > 0 && rung + 1 >= policy.login_required.len(),
+        Topic::WorksAgain | Topic::FreshLink => false,
+    }
 }

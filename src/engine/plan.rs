@@ -178,7 +178,7 @@ impl Engine {
         now: Timestamp,
         ahead: SignedDuration,
     ) -> UserPlan {
-        let user = outlook.profile.for_letters(self.config.app.time_zone.zone());
+        let user = outlook.profile.for_letters(self.config.app.time_zone.zone(), self.config.mail.channel());
         let end = now.checked_add(ahead).unwrap_or(Timestamp::MAX);
         let policy = &self.config.reminders;
         shown(user.id.clone(), plan(&user, &outlook.items, &outlook.sent, circumstances, (now, end), policy))

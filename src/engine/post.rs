@@ -18,14 +18,12 @@ use super::paper;
 use super::told::{alarm, log};
 use super::traffic::Caller;
 use crate::config::{Config, Security};
-use crate::domain::compose::{Line, still_wanted};
-use crate::domain::contact::EmailAddress;
+use crate::domain::compose::{Channel, Line, still_wanted};
 use crate::domain::event::{Event, Topic};
 use crate::domain::ids::ItemId;
-use crate::domain::item::{Deadline, ExpiryReason, Item, Kind};
+use crate::domain::item::Item;
 use crate::domain::language::Language;
-use crate::domain::policy::Policy;
-use crate::mail::letter::{Letter, Message, Occasion, Passage, Rendered};
+use crate::mail::letter::{Letter, Occasion, Passage, Rendered};
 use crate::mail::message::{Addressing, build};
 use crate::mail::report::return_path;
 use crate::mail::smtp::{self, Deferral, Later, Never, Outcome};
@@ -44,27 +42,27 @@ const GIVE_UP: SignedDuration = SignedDuration::from_hours(5 * 24);
 /// A letter whose body went out without a reply is sent once more, after this.
 const UNCERTAIN_RETRY: SignedDuration = SignedDuration::from_mins(5);
 
-/// How the mail server of the configuration is spoken to.
+/// How the mail server of the configuration is spoken to; nothing where the application sends the letters itself.
 ///
 /// # Errors
 /// There are no certificate authorities on this machine.
-pub fn server(config: &Config) -> Result<smtp::Server, rustls::Error> {
-    let mail = &config.mail;
+pub fn server(config: &Config) -> Result<Option<smtp::Server>, rustls::Error> {
+    let Some(at) = config.mail.smtp() else { return Ok(None) };
     let trust = smtp::Trust::of_the_system;
-    Ok(smtp::Server {
-        host: mail.smtp.host.clone(),
-        port: mail.smtp.port,
-        security: match mail.smtp.security {
+    Ok(Some(smtp::Server {
+        host: at.host.clone(),
+        port: at.port,
+        security: match at.security {
             Security::Plain => smtp::Security::Plain,
             Security::Tls => smtp::Security::Tls(trust()?),
             Security::StartTls => smtp::Security::StartTls(trust()?),
         },
-        credentials: mail.login.as_ref().map(|login| smtp::Credentials {
+        credentials: config.mail.login.as_ref().map(|login| smtp::Credentials {
             username: login.username.expose_secret().to_owned(),
             password: login.password.clone(),
         }),
         hello_name: config.server.public_url.host_str().unwrap_or("localhost").to_owned(),
-    })
+    }))
 }
 
 /// Why a letter waits that would send its user to a bank that is down.
@@ -99,26 +97,47 @@ enum Ready {
 }
 
 /// A letter that is ready to leave.
-struct Post {
-    letter: ClaimedLetter,
+pub(super) struct Post {
+    pub(super) letter: ClaimedLetter,
     profile: Profile,
-    rendered: Rendered,
-    language: Language,
+    /// What it says about each of its lines.
+    pub(super) passages: Vec<Passage>,
+    pub(super) rendered: Rendered,
+    pub(super) language: Language,
     stop_url: String,
 }
 
 impl Post {
-    fn departure(&self, config: &Config, to: &EmailAddress) -> Departure {
+    pub(super) fn departure(&self, config: &Config) -> Departure {
+        let (channel, to) = (config.mail.channel(), self.profile.email.clone());
+        // What the mailbox provider thinks of senders is the business of whoever sends.
+        let capped = to.as_ref().filter(|_| channel == Channel::Mail);
+        let cap = capped.and_then(|to| config.mail.daily_caps.of(to.domain()));
         Departure {
             id: self.letter.id,
             user: self.letter.user.clone(),
-            to: to.clone(),
-            cap: config.mail.daily_caps.of(to.domain()).cloned(),
+            channel,
+            cap: cap.cloned(),
+            to,
             asked_for: is_asked_for(&self.letter.lines),
             send_window: config.reminders.send_window.clone(),
             default_zone: config.app.time_zone.zone().clone(),
             language: self.language.tag().to_owned(),
             subject: self.rendered.subject.clone(),
+        }
+    }
+
+    /// What becomes of a letter that may not go.
+    pub(super) fn not_begun(&self, begun: Begun) -> LetterOutcome {
+        match begun {
+            Begun::Night(until) => LetterOutcome::Deferred { until, why: NIGHT.to_owned(), attempt: false },
+            Begun::Full(until) => {
+                let why = "the cap of the mailbox provider is used up for today: [mail] daily_caps".to_owned();
+                LetterOutcome::Deferred { until, why, attempt: false }
+            }
+            Begun::Go | Begun::Unwanted => {
+                LetterOutcome::Withheld { why: "the user wants no letters since a moment ago".to_owned() }
+            }
         }
     }
 }
@@ -165,7 +184,10 @@ impl Engine {
         let (letter, outcome) = match self.make_ready(letter.clone()).await {
             Ok(Ready::Settle(outcome)) => (letter, outcome),
             Ok(Ready::Send(post)) => {
-                let outcome = self.send(&post).await;
+                let outcome = match &self.mail_server {
+                    Some(server) => self.send(server, &post).await,
+                    None => self.hand_over(&post).await,
+                };
                 (post.letter, outcome)
             }
             Err(error) => {
@@ -204,7 +226,7 @@ impl Engine {
         let written = self.store.written(&letter).await?;
         let Some(profile) = written.profile else { return Ok(withheld("the user is erased")) };
         let now = self.clock.now();
-        let user = profile.for_letters(self.config.app.time_zone.zone());
+        let user = profile.for_letters(self.config.app.time_zone.zone(), self.config.mail.channel());
         let policy = &self.config.reminders;
         let (wanted, unwanted): (Vec<Line>, Vec<Line>) = letter.lines.iter().cloned().partition(|line| {
             written.items.get(&line.item).is_some_and(|item| still_wanted(line, item, &user, now, policy))
@@ -233,7 +255,7 @@ impl Engine {
             tell(&self.store.drop_lines(letter.id, unwanted, self.rule()).await?);
         }
         letter.lines = wanted;
-        if profile.email.as_ref().is_none_or(|email| !self.config.mail.may_send_to(email)) {
+        if !self.config.mail.may_write_to(profile.email.as_ref()) {
             return Ok(Ready::Settle(LetterOutcome::WrittenDown));
         }
         Ok(self.render(letter, profile, &written.items))
@@ -243,18 +265,20 @@ impl Engine {
         let language = self.config.language(profile.locale.as_ref());
         let policy = &self.config.reminders;
         let stop_url = self.public(&format!("unsubscribe/{}", self.store.link_token(Purpose::Stop, &letter.link_id)));
+        let passages: Vec<Passage> =
+            letter.lines.iter().filter_map(|line| paper::passage(line, items.get(&line.item)?, policy)).collect();
         let paper = Letter {
             brand: paper::brand(&self.config),
             occasion: if is_asked_for(&letter.lines) { Occasion::FreshLink } else { Occasion::Due },
             recipient_name: profile.name.as_ref().map(|name| name.as_str().to_owned()),
             language,
-            time_zone: profile.for_letters(self.config.app.time_zone.zone()).time_zone,
-            passages: letter.lines.iter().filter_map(|line| passage(line, items.get(&line.item)?, policy)).collect(),
+            time_zone: profile.for_letters(self.config.app.time_zone.zone(), self.config.mail.channel()).time_zone,
+            passages: passages.clone(),
             repair_url: self.repair_url(&letter.link_id),
             stop_url: stop_url.clone(),
         };
         match paper.render(&self.templates) {
-            Ok(rendered) => Ready::Send(Box::new(Post { letter, profile, rendered, language, stop_url })),
+            Ok(rendered) => Ready::Send(Box::new(Post { letter, profile, passages, rendered, language, stop_url })),
             Err(error) => {
                 tracing::error!(letter = %letter.id, "letter {}: {error}", letter.id);
                 Ready::Settle(LetterOutcome::Bounced { why: error.to_string(), gone: None })
@@ -262,7 +286,7 @@ impl Engine {
         }
     }
 
-    async fn send(&self, post: &Post) -> LetterOutcome {
+    async fn send(&self, server: &smtp::Connections, post: &Post) -> LetterOutcome {
         let (letter, mail) = (&post.letter, &self.config.mail);
         let Some(email) = &post.profile.email else { return LetterOutcome::WrittenDown };
         let path = mail.return_path.as_ref().map(|address| return_path(address.as_str(), letter.id));
@@ -286,21 +310,14 @@ impl Engine {
         };
         let mut begun = Begun::Go;
         let begin = async || {
-            begun = self.store.start_data(post.departure(&self.config, email), self.clock.now()).await?;
+            begun = self.store.start_data(post.departure(&self.config), self.clock.now()).await?;
             if begun == Begun::Go { Ok(()) } else { Err(NotNow::Begun) }
         };
-        let outcome = self.mail_server.send(message.envelope(), &message.formatted(), begin).await;
+        let outcome = server.send(message.envelope(), &message.formatted(), begin).await;
         self.keep_connections();
         match begun {
             Begun::Go => self.outcome(post, outcome),
-            Begun::Unwanted => {
-                LetterOutcome::Withheld { why: "the user wants no letters since a moment ago".to_owned() }
-            }
-            Begun::Night(until) => LetterOutcome::Deferred { until, why: NIGHT.to_owned(), attempt: false },
-            Begun::Full(until) => {
-                let why = "the cap of the mailbox provider is used up for today: [mail] daily_caps".to_owned();
-                LetterOutcome::Deferred { until, why, attempt: false }
-            }
+            Begun::Unwanted | Begun::Night(_) | Begun::Full(_) => post.not_begun(begun),
         }
     }
 
@@ -311,6 +328,7 @@ impl Engine {
         }
         let engine = self.clone();
         self.begin(async move {
+            let Some(server) = &engine.mail_server else { return };
             loop {
                 tokio::select! {
                     () = tokio::time::sleep(smtp::IDLE_MAX / 4) => {}
@@ -319,9 +337,9 @@ impl Engine {
                 // Before the look, so that whoever keeps a connection after it begins another task.
                 engine.keeps_connections.store(false, Ordering::Release);
                 if engine.stop.is_cancelled() {
-                    return engine.mail_server.close_all().await;
+                    return server.close_all().await;
                 }
-                let any_left = engine.mail_server.close_idle().await;
+                let any_left = server.close_idle().await;
                 if !any_left || engine.keeps_connections.swap(true, Ordering::AcqRel) {
                     return;
                 }
@@ -428,7 +446,8 @@ impl Engine {
     }
 
     /// An address below the public one.
-    pub(super) fn public(&self, path: &str) -> String {
+    #[must_use]
+    pub fn public(&self, path: &str) -> String {
         format!("{}/{path}", self.config.server.public_url.as_str().trim_end_matches('/'))
     }
 
@@ -449,44 +468,7 @@ fn withheld(why: &str) -> Ready {
     Ready::Settle(LetterOutcome::Withheld { why: why.to_owned() })
 }
 
-/// What a letter says about an Item, as it is now.
-fn passage(line: &Line, item: &Item, policy: &Policy) -> Option<Passage> {
-    let about = match line.topic {
-        Topic::WorksAgain => None,
-        Topic::Reminder { kind, .. } => Some(kind),
-        Topic::FreshLink => Kind::ALL.into_iter().find(|kind| item.open(*kind).is_some()),
-    };
-    let message = match about {
-        None => Message::WorksAgain,
-        Some(Kind::LoginRequired) if is_last(&line.topic, policy) => Message::LoginRequiredLast,
-        Some(Kind::LoginRequired) => Message::LoginRequired,
-        Some(Kind::NewAccounts) => Message::NewAccounts,
-        Some(Kind::Revoked) => Message::AccessWithdrawn,
-        Some(Kind::PendingExpiration) => {
-            let expiry = &item.expiry.as_ref()?.what;
-            let on = match expiry.deadline {
-                Deadline::Known(at) => Some(at),
-                Deadline::Assumed(_) => None,
-            };
-            match expiry.why {
-                ExpiryReason::ConsentEnds => Message::ConsentEnds { on },
-                ExpiryReason::BankMoves => Message::BankMoves { on },
-                ExpiryReason::Unsaid => Message::ConnectionEnds { on },
-            }
-        }
-    };
-    Some(Passage { bank: item.institution.as_ref().and_then(|bank| bank.name.clone()), message })
-}
-
 /// Whether somebody asked for the letter on the page of an older one.
 fn is_asked_for(lines: &[Line]) -> bool {
     lines.iter().any(|line| line.topic == Topic::FreshLink)
-}
-
-/// Whether no rung follows. A ladder of one rung is no ladder: its letter is the first one too.
-fn is_last(topic: &Topic, policy: &Policy) -> bool {
-    match topic {
-        Topic::Reminder { rung, .. } => *rung > 0 && rung + 1 >= policy.login_required.len(),
-        Topic::WorksAgain | Topic::FreshLink => false,
-    }
 }

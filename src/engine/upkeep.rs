@@ -94,6 +94,7 @@ fn cutoffs(retention: &Retention, now: Timestamp) -> Cutoffs {
         journal: before(retention.journal),
         letters: before(retention.letters),
         sessions: before(retention.sessions),
+        events: before(retention.events),
         breaks: before(BREAKS),
     }
 }

@@ -300,7 +300,7 @@ pub(crate) fn start_data(
     id: LetterId,
     language: &str,
     subject: &str,
-    address_hmac: &[u8],
+    address_hmac: Option<&[u8]>,
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
         "update letters set status = 'data_started', language = :language, subject = :subject, address_hmac = :hmac

@@ -8,6 +8,7 @@ mod accounts;
 mod columns;
 mod data_keys;
 mod error;
+mod events;
 mod inbox;
 mod items;
 mod letter_views;
@@ -40,6 +41,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use accounts::Account;
 pub use data_keys::DataKeyView;
 pub use error::{OpenError, StoreError};
+pub use events::{EventFilter, EventRow, LETTER_DUE};
 pub use inbox::{
     Age, Backlog, Known, ListedWebhook, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, STRANGERS_MAX,
     Source, Unless, Unread, Verdict, WebhookFilter,

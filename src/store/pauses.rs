@@ -1,16 +1,21 @@
 //! The tables `pauses` and `provider_days`: what holds all letters back, or those to one mailbox provider.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, named_params};
 use serde::Serialize;
 
 use super::columns::{Record, ms, name_of};
 use super::error::StoreError;
+use super::events;
+use super::letters::LetterOutcome;
 use crate::domain::bounces::{WINDOW, are_an_alarm, wait_before_try};
 use crate::domain::provider::Cap;
 
 /// How long the one letter that tries whether the sender is believed again keeps the others waiting, at most.
 const TRY_TIME_MAX_MS: i64 = 15 * 60 * 1000;
+
+/// How long a letter waits at least whose address is said to be gone while too many are.
+const DOUBT: SignedDuration = SignedDuration::from_hours(1);
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -105,8 +110,7 @@ pub(crate) fn sender_at_fault(
     match open(connection)? {
         None => {
             let until = super::later(now, wait_before_try(1));
-            begin(connection, PauseReason::Sender, note, Some(until), now)?;
-            open(connection)
+            begin(connection, PauseReason::Sender, note, Some(until), now)
         }
         Some(Pause { why: PauseReason::Bounces, .. }) => Ok(None),
         Some(pause) => {
@@ -136,8 +140,7 @@ pub(crate) fn after_bounce(connection: &Connection, now: Timestamp) -> Result<Op
     // A sender at fault is the smaller trouble.
     end(connection, Ender::Letter, now)?;
     let note = format!("{bounced} of the last {letters} letters came back");
-    begin(connection, PauseReason::Bounces, &note, None, now)?;
-    open(connection)
+    begin(connection, PauseReason::Bounces, &note, None, now)
 }
 
 /// How many of the last letters were handed over or refused since the operator ended a pause, and how many of them came back.
@@ -153,6 +156,19 @@ fn last_letters(connection: &Connection) -> Result<(u32, u32), StoreError> {
         Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?))
     })?;
     Ok(figures)
+}
+
+/// While so many letters come back that it is an alarm, no address is given up: the mail server may be wrong about all.
+pub(crate) fn doubted(
+    connection: &Connection,
+    outcome: LetterOutcome,
+    now: Timestamp,
+) -> Result<LetterOutcome, StoreError> {
+    let LetterOutcome::Bounced { why, gone: Some(gone) } = outcome else { return Ok(outcome) };
+    if open(connection)?.is_some_and(|pause| pause.why == PauseReason::Bounces) {
+        return Ok(LetterOutcome::Deferred { until: super::later(now, DOUBT), why, attempt: false });
+    }
+    Ok(LetterOutcome::Bounced { why, gone: Some(gone) })
 }
 
 /// When the oldest of the last letters was settled: what was believed since then is in doubt.
@@ -171,7 +187,7 @@ fn begin(
     note: &str,
     until: Option<Timestamp>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Option<Pause>, StoreError> {
     let mut statement = connection.prepare_cached(
         "insert into pauses (why, note, since, until, tries) values (:why, :note, :now, :until, :tries)",
     )?;
@@ -182,7 +198,9 @@ fn begin(
         ":until": until.map(ms),
         ":tries": i64::from(until.is_some()),
     })?;
-    Ok(())
+    let pause = open(connection)?;
+    pause.iter().try_for_each(|pause| events::paused(connection, pause))?;
+    Ok(pause)
 }
 
 /// Ends the pause. Says whether there was one.
@@ -193,7 +211,11 @@ pub(crate) fn end(connection: &Connection, ender: Ender, now: Timestamp) -> Resu
     };
     let mut statement =
         connection.prepare_cached("update pauses set ended_at = :now, ended_by = :by where ended_at is null")?;
-    Ok(statement.execute(named_params! { ":now": ms(now), ":by": by })? == 1)
+    let ended = statement.execute(named_params! { ":now": ms(now), ":by": by })? == 1;
+    if ended {
+        events::resumed(connection, now)?;
+    }
+    Ok(ended)
 }
 
 /// The day of a moment, since 1970 in UTC.

@@ -28,6 +28,8 @@ pub struct Cutoffs {
     pub letters: Timestamp,
     /// Presses.
     pub sessions: Timestamp,
+    /// What the application was told.
+    pub events: Timestamp,
     /// How many logins broke at a bank.
     pub breaks: Timestamp,
 }
@@ -41,6 +43,7 @@ enum Stage {
     Links,
     Episodes,
     Sessions,
+    Events,
     Breaks,
 }
 
@@ -87,6 +90,7 @@ impl Stage {
             Self::Journal => cutoffs.journal,
             Self::Letters | Self::Links | Self::Episodes => cutoffs.letters,
             Self::Sessions => cutoffs.sessions,
+            Self::Events => cutoffs.events,
             Self::Breaks => cutoffs.breaks,
         }
     }
@@ -99,7 +103,8 @@ impl Stage {
             Self::Letters => Some(Self::Links),
             Self::Links => Some(Self::Episodes),
             Self::Episodes => Some(Self::Sessions),
-            Self::Sessions => Some(Self::Breaks),
+            Self::Sessions => Some(Self::Events),
+            Self::Events => Some(Self::Breaks),
             Self::Breaks => None,
         }
     }
@@ -117,6 +122,7 @@ impl Stage {
             Self::Sessions => {
                 Walk { table: "sessions", id: "session_id", time: Some("opened_at"), deletes: &[SESSIONS] }
             }
+            Self::Events => Walk { table: "events", id: "id", time: Some("at"), deletes: &[EVENTS] },
             Self::Breaks => return None,
         })
     }
@@ -181,6 +187,9 @@ const SESSIONS: &str = "
     delete from sessions where session_id > :after and session_id <= :last and opened_at < :cutoff
       and expires_at < :cutoff";
 
+const EVENTS: &str = "
+    delete from events where id > :after and id <= :last and at < :cutoff and id < (select max(id) from events)";
+
 const BREAKS: &str = "
     delete from breaks where (institution_id, minute) in
       (select institution_id, minute from breaks where minute < :minute limit :rows)";
@@ -220,7 +229,7 @@ fn page(
     let after = match (&purge.after, purge.stage) {
         (Some(after), _) => after.clone(),
         (None, Stage::Bodies) => Value::Integer(bodies_place(connection)?),
-        (None, Stage::Webhooks | Stage::Journal) => Value::Integer(0),
+        (None, Stage::Webhooks | Stage::Journal | Stage::Events) => Value::Integer(0),
         (None, Stage::Letters | Stage::Links | Stage::Episodes | Stage::Sessions | Stage::Breaks) => {
             Value::Text(String::new())
         }

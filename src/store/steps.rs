@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::columns::{Record, json, ms};
 use super::error::StoreError;
 use super::items::{self, Registration};
-use super::{accounts, outbox, siblings};
+use super::{accounts, events, outbox, siblings};
 use crate::domain::effect::{Effect, Notice};
 use crate::domain::event::Event;
 use crate::domain::ids::ItemId;
@@ -151,6 +151,7 @@ fn follow(
     for effect in &step.effects {
         outbox::put(connection, &before.id, effect)?;
         if let Effect::Tell(notice) = effect {
+            events::notice(connection, &step.item, notice, rule.now)?;
             told.push(Told { item: before.id.clone(), notice: notice.clone() });
         }
     }

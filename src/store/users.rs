@@ -9,7 +9,7 @@ use super::columns::{Record, ms};
 use super::error::StoreError;
 use super::seal::{Place, Sealer};
 use super::suppressions;
-use crate::domain::compose::{Reach, User};
+use crate::domain::compose::{Channel, Reach, User};
 use crate::domain::contact::{EmailAddress, Locale, PersonName, ZoneName};
 use crate::domain::ids::UserId;
 
@@ -43,8 +43,8 @@ pub struct Profile {
 pub struct NewProfile {
     /// The application's name for the user.
     pub id: UserId,
-    /// Where letters go.
-    pub email: EmailAddress,
+    /// Where letters go; not needed where the application sends them itself.
+    pub email: Option<EmailAddress>,
     /// What to call the user.
     pub name: Option<PersonName>,
     /// The user's language.
@@ -56,7 +56,7 @@ pub struct NewProfile {
 /// What is sealed.
 #[derive(Serialize, Deserialize)]
 struct Contact {
-    email: String,
+    email: Option<String>,
     name: Option<String>,
 }
 
@@ -82,9 +82,9 @@ pub(crate) fn put(
     user: &NewProfile,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let known = get(connection, sealer, &user.id)?;
+    let is_known = is_registered(connection, &user.id)?;
     let contact = Contact {
-        email: user.email.as_str().to_owned(),
+        email: user.email.as_ref().map(|email| email.as_str().to_owned()),
         name: user.name.as_ref().map(|name| name.as_str().to_owned()),
     };
     let contact = serde_json::to_vec(&contact).expect("two texts");
@@ -98,12 +98,19 @@ pub(crate) fn put(
     statement.execute(named_params! {
         ":user": user.id.as_str(),
         ":contact": sealer.seal(place(user.id.as_str()), &contact),
-        ":hmac": suppressions::hmac(sealer, &user.email),
+        ":hmac": user.email.as_ref().map(|email| suppressions::hmac(sealer, email)),
         ":locale": user.locale.as_ref().map(Locale::as_str),
         ":zone": user.time_zone.as_ref().map(ZoneName::as_str),
         ":now": ms(now),
     })?;
-    Ok(known.is_none_or(|known| known.email.is_none()))
+    Ok(!is_known)
+}
+
+/// Whether the application said anything about a user who is not erased.
+fn is_registered(connection: &Connection, id: &UserId) -> Result<bool, StoreError> {
+    let mut statement = connection
+        .prepare_cached("select 1 from users where user_id = ?1 and contact is not null and erased_at is null")?;
+    Ok(statement.exists([id.as_str()])?)
 }
 
 /// Seals a user's contact anew, and has the user found by the present key.
@@ -111,15 +118,16 @@ pub(crate) fn seal_anew(connection: &Connection, sealer: &Sealer, row: &str, con
     let plain = sealer.open(place(row), contact)?;
     let wrong = |problem: String| StoreError::Row { table: "users", row: row.to_owned(), column: "contact", problem };
     let known: Contact = serde_json::from_slice(&plain).map_err(|_| wrong("is no contact".to_owned()))?;
-    let email = EmailAddress::parse(&known.email).map_err(|error| wrong(error.to_string()))?;
+    let email =
+        known.email.as_deref().map(EmailAddress::parse).transpose().map_err(|error| wrong(error.to_string()))?;
     let mut statement =
         connection.prepare_cached("update users set contact = :contact, address_hmac = :hmac where user_id = :user")?;
     statement.execute(named_params! {
         ":contact": sealer.seal(place(row), &plain),
-        ":hmac": suppressions::hmac(sealer, &email),
+        ":hmac": email.as_ref().map(|email| suppressions::hmac(sealer, email)),
         ":user": row,
     })?;
-    suppressions::find_by_present_key(connection, sealer, &email)
+    email.map_or(Ok(()), |email| suppressions::find_by_present_key(connection, sealer, &email))
 }
 
 /// A user as registered; nothing if unknown or erased.
@@ -204,7 +212,8 @@ fn profile(connection: &Connection, sealer: &Sealer, row: &Row<'_>) -> Result<Pr
     };
     let email = contact
         .as_ref()
-        .map(|contact| EmailAddress::parse(&contact.email).map_err(|error| record.wrong("contact", error.to_string())))
+        .and_then(|contact| contact.email.as_deref())
+        .map(|email| EmailAddress::parse(email).map_err(|error| record.wrong("contact", error.to_string())))
         .transpose()?;
     let locale = record
         .get::<Option<String>>("locale")?
@@ -233,11 +242,11 @@ fn profile(connection: &Connection, sealer: &Sealer, row: &Row<'_>) -> Result<Pr
 impl Profile {
     /// The user as far as letters are concerned.
     #[must_use]
-    pub fn for_letters(&self, default_zone: &TimeZone) -> User {
-        let reach = match (&self.email, self.suppressed_at) {
-            (None, _) => Reach::NoAddress,
-            (Some(_), Some(_)) => Reach::Suppressed,
-            (Some(_), None) => Reach::Address,
+    pub fn for_letters(&self, default_zone: &TimeZone, channel: Channel) -> User {
+        let reach = match (&self.email, self.suppressed_at, channel) {
+            (None, _, Channel::Mail) => Reach::NoAddress,
+            (Some(_), Some(_), _) => Reach::Suppressed,
+            (Some(_), None, _) | (None, _, Channel::Event) => Reach::Address,
         };
         User {
             id: self.id.clone(),

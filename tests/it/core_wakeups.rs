@@ -3,7 +3,7 @@
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use relinkd::domain::compose::{Composition, Delay, compose};
+use relinkd::domain::compose::{Channel, Composition, Delay, compose};
 use relinkd::domain::contact::EmailAddress;
 use relinkd::domain::event::{Event, Health};
 use relinkd::domain::ids::LetterId;
@@ -30,7 +30,8 @@ impl Desk {
         let store = Store::open(&folder.path().join("relinkd.db"), sealer, start()).expect("a store");
         let desk = Self { store, now: start(), letters: 0, _folder: folder };
         let email = EmailAddress::parse("user-1@users.example").expect("an address");
-        let profile = NewProfile { id: user_id("user-1"), email, name: None, locale: None, time_zone: None };
+        let profile =
+            NewProfile { id: user_id("user-1"), email: Some(email), name: None, locale: None, time_zone: None };
         desk.store.put_user(profile, desk.now).await.expect("a user");
         for id in ["item-1", "item-2"] {
             let item = NewItem {
@@ -70,6 +71,7 @@ impl Desk {
             }),
             held: Vec::new(),
             default_zone: TimeZone::UTC,
+            channel: Channel::Mail,
             letter: LetterId(Uuid::from_u128(self.letters)),
         };
         let composed = self.store.compose(user_id("user-1"), composer, rule(any_hour(), now)).await;

@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod dns;
+pub mod events;
 pub mod mail_server;
 pub mod repair;
 mod returned;

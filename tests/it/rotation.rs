@@ -47,7 +47,7 @@ async fn fill(site: &Site) {
     for n in 0..USERS {
         let email = EmailAddress::parse(&format!("user-{n}@example.com")).expect("an address");
         let id = UserId::parse(format!("user-{n:04}")).expect("an id");
-        let profile = NewProfile { id, email, name: None, locale: None, time_zone: None };
+        let profile = NewProfile { id, email: Some(email), name: None, locale: None, time_zone: None };
         store.put_user(profile, now).await.expect("written");
     }
     store.close().await;

@@ -2,6 +2,7 @@
 //! the real daemon.
 
 mod accounts;
+mod application;
 mod bad_disk;
 mod banks;
 mod catch_up;

@@ -214,7 +214,7 @@ impl Post for Pure {
         let person = self.office.people.entry(user.id.clone()).or_default();
         person.profile = Some(Profile {
             id: user.id.clone(),
-            email: Some(user.email),
+            email: user.email,
             name: user.name,
             locale: user.locale,
             time_zone: user.time_zone,
@@ -257,7 +257,7 @@ impl Post for Pure {
         let cap = profile.email.as_ref().and_then(|email| composer.caps.of(email.domain()));
         let provider_full_until = cap.and_then(|cap| self.office.full_until(cap, now));
         let circumstances = Circumstances { underway, held: composer.held, provider_full_until };
-        let someone = profile.for_letters(&composer.default_zone);
+        let someone = profile.for_letters(&composer.default_zone, composer.channel);
         match (composer.compose)(&someone, &owned, &sent, &circumstances) {
             Composition::Nothing(_) => {}
             Composition::Wait { until, .. } => self.office.look_again(&user, Some(until)),
@@ -288,11 +288,11 @@ impl Post for Pure {
 
     fn start_data(&mut self, letter: Departure, now: Timestamp) -> Begun {
         let Some(profile) = self.office.profile(&letter.user) else { return Begun::Unwanted };
-        let person = profile.for_letters(&letter.default_zone);
+        let person = profile.for_letters(&letter.default_zone, letter.channel);
         let lines = &self.office.letters[&letter.id].claimed.lines;
         let is_paused =
             |line: &Line| self.item(&line.item).is_some_and(|item| item.snoozed_until.is_some_and(|until| until > now));
-        if profile.email.as_ref() != Some(&letter.to) || is_silent(&person, now) || lines.iter().any(is_paused) {
+        if profile.email != letter.to || is_silent(&person, now) || lines.iter().any(is_paused) {
             return Begun::Unwanted;
         }
         if let Some(until) = letter.send_window.opens_at(now, &person.time_zone).filter(|until| *until > now) {

@@ -28,9 +28,11 @@ fn limits() -> Limits {
 }
 
 pub(super) async fn look(config: &Config) -> Finding {
-    let at = &config.mail.smtp;
-    let server = match crate::engine::mail_server(config) {
-        Ok(server) => server,
+    let (at, server) = match crate::engine::mail_server(config) {
+        Ok(server) => match config.mail.smtp().zip(server) {
+            Some(both) => both,
+            None => return Finding::pass(CHECK, "none is needed: the application sends the letters (letter.due)"),
+        },
         Err(error) => {
             let says = format!("no certificate authorities are found: {error}");
             return Finding::fail(CHECK, says, "sudo apt install ca-certificates");
@@ -40,14 +42,13 @@ pub(super) async fn look(config: &Config) -> Finding {
     if !looked_up.is_ok_and(|found| found.is_ok_and(|mut found| found.next().is_some())) {
         return Finding::fail(CHECK, format!("the name {} is not found", at.host), format!("getent hosts {}", at.host));
     }
-    judge(config, smtp::probe(&server, &limits(), &mut |_| ()).await)
+    judge(config, at, smtp::probe(&server, &limits(), &mut |_| ()).await)
 }
 
-fn judge(config: &Config, outcome: Result<(), Outcome>) -> Finding {
-    let at = &config.mail.smtp;
+fn judge(config: &Config, at: &Smtp, outcome: Result<(), Outcome>) -> Finding {
     let url = at.url();
     let outcome = match outcome {
-        Ok(()) => return healthy(config),
+        Ok(()) => return healthy(config, at),
         Err(outcome) => outcome,
     };
     match outcome {
@@ -69,8 +70,7 @@ fn judge(config: &Config, outcome: Result<(), Outcome>) -> Finding {
     }
 }
 
-fn healthy(config: &Config) -> Finding {
-    let at = &config.mail.smtp;
+fn healthy(config: &Config, at: &Smtp) -> Finding {
     let login = if config.mail.login.is_some() { " and takes the login" } else { "; no login is configured" };
     match at.security {
         Security::Tls | Security::StartTls => Finding::pass(CHECK, format!("{} answers, encrypted{login}", at.url())),

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{kind, language};
 use crate::cli::{EXIT_USAGE, load};
-use crate::config::Config;
+use crate::config::{Config, Smtp};
 use crate::domain::contact::EmailAddress;
 use crate::domain::language::Language;
 use crate::engine::clock::Clock;
@@ -91,8 +91,14 @@ async fn send(config: &Config, args: &Args, language: Language) -> Result<String
     };
     let message = build(&rendered, &addressing).map_err(|error| format!("the letter: {error}"))?;
     let server = mail_server(config).map_err(|error| format!("TLS: no certificate authorities are found: {error}"))?;
-    println!("* {}", mail.smtp.url());
-    look_up(config).await?;
+    let (Some(server), Some(at)) = (server, mail.smtp()) else {
+        return Err(
+            "the mail server: there is none, since the application sends the letters: [mail] delivery = \"event\""
+                .to_owned(),
+        );
+    };
+    println!("* {}", at.url());
+    look_up(at).await?;
     let begin = async || Ok::<(), std::convert::Infallible>(());
     let mut tell = |line: &str| println!("{line}");
     let (limits, bytes) = (Limits::default(), message.formatted());
@@ -100,8 +106,7 @@ async fn send(config: &Config, args: &Args, language: Language) -> Result<String
 }
 
 /// Asks for the name first, so that a wrong one is not taken for a server that does not answer.
-async fn look_up(config: &Config) -> Result<(), String> {
-    let at = &config.mail.smtp;
+async fn look_up(at: &Smtp) -> Result<(), String> {
     let found = timeout(LOOKUP_TIME_MAX, lookup_host((at.host.as_str(), at.port))).await;
     match found.ok().and_then(Result::ok).and_then(|mut found| found.next()) {
         Some(_) => Ok(()),

@@ -103,13 +103,13 @@ impl Store {
                 (Mode::Write, Imported::New | Imported::Changed) => {
                     users::put(connection, sealer, &row.profile, now)?;
                     users::keep_wishes(connection, &row.profile.id, row.stopped_at, row.snoozed_until)?;
-                    if let Some(since) = row.suppressed_at {
+                    if let (Some(since), Some(email)) = (row.suppressed_at, &row.profile.email) {
                         let suppression = Suppression {
                             reason: NoLetters::Operator,
                             source: Teller::Api,
                             note: Some(IMPORTED.to_owned()),
                         };
-                        let hmac = suppressions::hmac(sealer, &row.profile.email);
+                        let hmac = suppressions::hmac(sealer, email);
                         suppressions::add(connection, &hmac, &suppression, since)?;
                     }
                 }
@@ -219,7 +219,7 @@ const CAUSE: &str = "import";
 
 fn compare_user(known: &Profile, row: &NewUser) -> Imported {
     let profile = &row.profile;
-    let same_profile = known.email.as_ref() == Some(&profile.email)
+    let same_profile = known.email == profile.email
         && known.name == profile.name
         && known.locale == profile.locale
         && known.time_zone == profile.time_zone;

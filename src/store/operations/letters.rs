@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
+use serde_json::Value;
 
 use super::Result;
 use super::returned::suppress;
-use crate::domain::compose::{Circumstances, Composition, Line, Sent, User, is_silent};
+use crate::domain::compose::{Channel, Circumstances, Composition, Line, Sent, User, is_silent};
 use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Event, NoLetters};
 use crate::domain::fresh_link::{ASKED_SPAN, Answer};
@@ -20,13 +21,11 @@ use crate::domain::window::SendWindow;
 use crate::store::letter_views::{self, LetterFilter, LetterView, Outgoing};
 use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome};
 use crate::store::pauses::{Ender, Pause, PauseReason};
+use crate::store::seal::Sealer;
 use crate::store::steps::{Rule, Told};
 use crate::store::suppressions::{self, Suppression, Teller};
 use crate::store::users::{NewProfile, Profile};
-use crate::store::{Purpose, Store, items, later, letters, links, pauses, steps, users};
-
-/// How long a letter waits at least whose address is said to be gone while too many are.
-const DOUBT: SignedDuration = SignedDuration::from_hours(1);
+use crate::store::{Purpose, Store, events, items, letters, links, pauses, steps, users};
 
 /// What follows for a user from all Items, the letters sent so far and the circumstances.
 pub type Compose = dyn Fn(&User, &[Item], &[Sent], &Circumstances) -> Composition + Send + Sync;
@@ -41,6 +40,8 @@ pub struct Composer {
     pub caps: Caps,
     /// The time zone of users who gave none.
     pub default_zone: TimeZone,
+    /// Who brings the letter.
+    pub channel: Channel,
     /// The id of the letter, if one is written.
     pub letter: LetterId,
 }
@@ -61,8 +62,10 @@ pub struct Departure {
     pub id: LetterId,
     /// To whom.
     pub user: UserId,
-    /// To which address.
-    pub to: EmailAddress,
+    /// Who brings it.
+    pub channel: Channel,
+    /// To which address, where there is one.
+    pub to: Option<EmailAddress>,
     /// The cap of the address's mailbox provider, if it has one.
     pub cap: Option<Cap>,
     /// Whether the user asked for it a moment ago.
@@ -199,7 +202,7 @@ impl Store {
                 let composition = Composition::Nothing(crate::domain::compose::Silence::NoAddress);
                 return Ok(Composed { composition, told });
             };
-            let person = profile.for_letters(&composer.default_zone);
+            let person = profile.for_letters(&composer.default_zone, composer.channel);
             let owned = items::of_user(connection, user.as_str())?;
             let history = letters::history(connection, &user, now)?;
             let underway = letters::underway(connection, &user)?;
@@ -312,32 +315,23 @@ impl Store {
     /// What SQLite says, or that the letter is not leased: then it may not be sent.
     pub async fn start_data(&self, letter: Departure, now: Timestamp) -> Result<Begun> {
         let inner = Arc::clone(&self.inner);
+        self.threads.write(move |connection| begin(connection, &inner.sealer, &letter, now)).await
+    }
+
+    /// The same for a letter that the application sends: it is told by an event, with what is to be said. Answers with the
+    /// event's number, if the letter may go.
+    ///
+    /// # Errors
+    /// What SQLite says, or that the letter is not leased: then the application was not told.
+    pub async fn hand_over(&self, letter: Departure, data: Value, now: Timestamp) -> Result<(Begun, Option<i64>)> {
+        let inner = Arc::clone(&self.inner);
         let operation = move |connection: &Connection| {
-            let Some(profile) = users::get(connection, &inner.sealer, &letter.user)? else {
-                return Ok(Begun::Unwanted);
+            let begun = begin(connection, &inner.sealer, &letter, now)?;
+            let told = match begun {
+                Begun::Go => Some(events::letter_due(connection, letter.id, &letter.user, data, now)?),
+                Begun::Unwanted | Begun::Night(_) | Begun::Full(_) => None,
             };
-            // A link that the user asks for now comes in a pause too, and at night.
-            let mut person = profile.for_letters(&letter.default_zone);
-            person.snoozed_until = person.snoozed_until.filter(|_| !letter.asked_for);
-            let is_unwanted = is_silent(&person, now) || letters::has_unwanted_line(connection, letter.id, now)?;
-            if profile.email.as_ref() != Some(&letter.to) || is_unwanted {
-                return Ok(Begun::Unwanted);
-            }
-            if !letter.asked_for {
-                match letter.send_window.opens_at(now, &person.time_zone) {
-                    None => return Ok(Begun::Unwanted),
-                    Some(until) if until > now => return Ok(Begun::Night(until)),
-                    Some(_) => {}
-                }
-            }
-            if let Some(cap) = &letter.cap
-                && let Some(until) = letters::count_for_provider(connection, letter.id, cap, now)?
-            {
-                return Ok(Begun::Full(until));
-            }
-            let hmac = suppressions::hmac(&inner.sealer, &letter.to);
-            letters::start_data(connection, letter.id, &letter.language, &letter.subject, &hmac)?;
-            Ok(Begun::Go)
+            Ok((begun, told))
         };
         self.threads.write(operation).await
     }
@@ -350,7 +344,7 @@ impl Store {
         let inner = Arc::clone(&self.inner);
         let operation = move |connection: &Connection| {
             let mut settled = Settled::default();
-            let outcome = doubted(connection, outcome.clone(), rule.now)?;
+            let outcome = pauses::doubted(connection, outcome.clone(), rule.now)?;
             letters::settle(connection, letter.id, &outcome, rule.now)?;
             let told = &mut settled.told;
             match &outcome {
@@ -444,6 +438,33 @@ impl Store {
     }
 }
 
+/// Notes that a letter is about to leave, if it may.
+fn begin(connection: &Connection, sealer: &Sealer, letter: &Departure, now: Timestamp) -> Result<Begun> {
+    let Some(profile) = users::get(connection, sealer, &letter.user)? else { return Ok(Begun::Unwanted) };
+    // A link that the user asks for now comes in a pause too, and at night.
+    let mut person = profile.for_letters(&letter.default_zone, letter.channel);
+    person.snoozed_until = person.snoozed_until.filter(|_| !letter.asked_for);
+    let is_unwanted = is_silent(&person, now) || letters::has_unwanted_line(connection, letter.id, now)?;
+    if profile.email != letter.to || is_unwanted {
+        return Ok(Begun::Unwanted);
+    }
+    if !letter.asked_for {
+        match letter.send_window.opens_at(now, &person.time_zone) {
+            None => return Ok(Begun::Unwanted),
+            Some(until) if until > now => return Ok(Begun::Night(until)),
+            Some(_) => {}
+        }
+    }
+    if let Some(cap) = &letter.cap
+        && let Some(until) = letters::count_for_provider(connection, letter.id, cap, now)?
+    {
+        return Ok(Begun::Full(until));
+    }
+    let hmac = letter.to.as_ref().map(|to| suppressions::hmac(sealer, to));
+    letters::start_data(connection, letter.id, &letter.language, &letter.subject, hmac.as_deref())?;
+    Ok(Begun::Go)
+}
+
 /// Takes lines out of a letter that does not say them: their rungs are free again.
 fn give_back(
     connection: &Connection,
@@ -455,15 +476,6 @@ fn give_back(
     let items: Vec<ItemId> = lines.iter().map(|line| line.item.clone()).collect();
     letters::drop_lines(connection, letter, &items)?;
     mention(connection, rule, letter, lines, Event::LetterWithheld, told)
-}
-
-/// While so many letters come back that it is an alarm, no address is given up: the mail server may be wrong about all.
-fn doubted(connection: &Connection, outcome: LetterOutcome, now: Timestamp) -> Result<LetterOutcome> {
-    let LetterOutcome::Bounced { why, gone: Some(gone) } = outcome else { return Ok(outcome) };
-    if pauses::open(connection)?.is_some_and(|pause| pause.why == PauseReason::Bounces) {
-        return Ok(LetterOutcome::Deferred { until: later(now, DOUBT), why, attempt: false });
-    }
-    Ok(LetterOutcome::Bounced { why, gone: Some(gone) })
 }
 
 /// Tells each Item what became of a letter that speaks of it.

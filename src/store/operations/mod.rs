@@ -3,6 +3,7 @@
 mod accounts;
 mod breaker;
 mod effects;
+mod events;
 mod import;
 mod items;
 mod keys;

@@ -61,7 +61,7 @@ struct ItemRow {
 #[serde(deny_unknown_fields, expecting = "an object with a field for each column")]
 struct UserRow {
     user_id: String,
-    email: String,
+    email: Option<String>,
     name: Option<String>,
     locale: Option<String>,
     time_zone: Option<String>,
@@ -91,9 +91,10 @@ pub(super) async fn users(
     Body(body): Body<ImportBody>,
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
     let (mode, rows) = sized(body)?;
+    let channel = engine.config.mail.channel();
     let parse = |row: UserRow| {
         let UserRow { user_id, email, name, locale, time_zone, stopped_at, suppressed_at, snoozed_until } = row;
-        let profile = users::new_profile(&user_id, &UserBody { email, name, locale, time_zone })?;
+        let profile = users::new_profile(&user_id, &UserBody { email, name, locale, time_zone }, channel)?;
         Ok(NewUser { profile, stopped_at, suppressed_at, snoozed_until })
     };
     let (good, wrong) = sorted(rows, parse);

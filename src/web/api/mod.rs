@@ -6,6 +6,7 @@
 //! [`problem`] documents.
 
 mod catch_up;
+mod events;
 mod explain;
 mod import;
 mod items;
@@ -79,6 +80,7 @@ pub(super) fn routes(engine: Engine, access: Access) -> Router<Engine> {
         .route("/v1/webhooks/catch-up", post(catch_up::catch_up))
         .route("/v1/webhooks/{webhook_id}", get(webhooks::show))
         .route("/v1/webhooks/{webhook_id}/replay", post(webhooks::replay))
+        .route("/v1/events", get(events::list))
         .route("/v1/keys", get(lists::keys))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let guarded = match access {

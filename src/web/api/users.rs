@@ -9,6 +9,7 @@ use super::lists::{Page, limit};
 use super::problem::{Body, Problem};
 use super::snooze::SnoozeBody;
 use super::view::UserView;
+use crate::domain::compose::Channel;
 use crate::domain::contact::{EmailAddress, Locale, PersonName, ZoneName};
 use crate::domain::ids::UserId;
 use crate::engine::Engine;
@@ -18,7 +19,7 @@ use crate::store::{NewProfile, Wish};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UserBody {
-    pub(super) email: String,
+    pub(super) email: Option<String>,
     pub(super) name: Option<String>,
     pub(super) locale: Option<String>,
     pub(super) time_zone: Option<String>,
@@ -29,12 +30,17 @@ pub(super) fn user_id(text: &str) -> Result<UserId, Problem> {
 }
 
 /// What the application says about a user, if it can be used.
-pub(super) fn new_profile(id: &str, body: &UserBody) -> Result<NewProfile, Problem> {
+pub(super) fn new_profile(id: &str, body: &UserBody, channel: Channel) -> Result<NewProfile, Problem> {
+    let email = body.email.as_deref().map(EmailAddress::parse).transpose();
+    let email = email.map_err(|error| Problem::invalid(format!("email {error}")))?;
+    if email.is_none() && channel == Channel::Mail {
+        return Err(Problem::invalid("email is missing; only with [mail] delivery = \"event\" it is not needed"));
+    }
     let locale = body.locale.as_deref().map(Locale::parse).transpose();
     let zone = body.time_zone.as_deref().map(ZoneName::parse).transpose();
     Ok(NewProfile {
         id: user_id(id)?,
-        email: EmailAddress::parse(&body.email).map_err(|error| Problem::invalid(format!("email {error}")))?,
+        email,
         name: body.name.as_deref().and_then(PersonName::parse),
         locale: locale.map_err(|error| Problem::invalid(format!("locale {error}")))?,
         time_zone: zone.map_err(|error| Problem::invalid(format!("time_zone {error}")))?,
@@ -46,7 +52,7 @@ pub(super) async fn register(
     Path(id): Path<String>,
     Body(body): Body<UserBody>,
 ) -> Result<(StatusCode, Json<UserView>), Problem> {
-    let profile = new_profile(&id, &body)?;
+    let profile = new_profile(&id, &body, engine.config.mail.channel())?;
     let id = profile.id.clone();
     let created = engine.store.put_user(profile, engine.clock.now()).await?;
     engine.wake();

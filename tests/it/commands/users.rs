@@ -6,8 +6,8 @@ use crate::harness::World;
 async fn users_are_set_found_by_address_stopped_resumed_and_erased() {
     let world = World::new().await;
     let missing = world.relinkd(&["users", "set", "user-9", "--name", "A. User"]).await;
-    let said = "relinkd: this user has no address yet: give one with --email ADDRESS\n";
-    assert_eq!((missing.code, missing.stderr.as_str()), (2, said));
+    let said = "relinkd: email is missing; only with [mail] delivery = \"event\" it is not needed\n";
+    assert_eq!((missing.code, missing.stderr.as_str()), (1, said));
     world.relinkd(&["users", "set", "user-9", "--email", "User.Nine@example.com", "--name", "A. User"]).await.well();
     world.relinkd(&["users", "set", "user-8", "--email", "user-8@example.com"]).await.well();
     // What is not given stays.

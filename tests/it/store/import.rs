@@ -195,7 +195,7 @@ async fn an_error_of_the_disk_is_no_answer() {
 fn profile(id: &str, email: &str) -> NewUser {
     let profile = NewProfile {
         id: UserId::parse(id).expect("an id"),
-        email: EmailAddress::parse(email).expect("an address"),
+        email: Some(EmailAddress::parse(email).expect("an address")),
         name: PersonName::parse("Ann Example"),
         locale: Some(Locale::parse("de").expect("a locale")),
         time_zone: Some(ZoneName::parse("Europe/Berlin").expect("a zone")),

@@ -43,7 +43,7 @@ fn open(place: &Place, key: [u8; 32], old: &[[u8; 32]]) -> Result<Store, OpenErr
 async fn fill(store: &Store) -> String {
     for n in 0..ROWS {
         let name = PersonName::parse("A. User");
-        let profile = NewProfile { id: user(n), email: email(n), name, locale: None, time_zone: None };
+        let profile = NewProfile { id: user(n), email: Some(email(n)), name, locale: None, time_zone: None };
         store.put_user(profile, at(0)).await.expect("written");
         register(store, &format!("item-{n}"), &format!("user-{n}"), at(0)).await;
         let body = format!("{{\"webhook\": {n}}}");
@@ -186,7 +186,7 @@ async fn what_is_written_meanwhile_is_kept_and_what_is_erased_stays_so() {
     // One whose turn was, and one whose turn comes.
     for n in [0, 5] {
         let moved = EmailAddress::parse(&format!("moved-{n}@example.com")).expect("an address");
-        let profile = NewProfile { id: user(n), email: moved, name: None, locale: None, time_zone: None };
+        let profile = NewProfile { id: user(n), email: Some(moved), name: None, locale: None, time_zone: None };
         store.put_user(profile, at(102)).await.expect("written");
     }
     for n in [1, 6] {

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use relinkd::domain::compose::{Composition, Line};
+use relinkd::domain::compose::{Channel, Composition, Line};
 use relinkd::domain::contact::EmailAddress;
 use relinkd::domain::event::{Event, Topic};
 use relinkd::domain::ids::{LetterId, UserId};
@@ -12,8 +12,8 @@ use relinkd::domain::provider::Caps;
 use relinkd::domain::window::SendWindow;
 use relinkd::engine::apply::rule;
 use relinkd::store::{
-    Begun, ClaimedLetter, Composed, Composer, Departure, LetterFilter, LetterOutcome, LetterView, NewProfile, Purpose,
-    Store, StoreError,
+    Begun, ClaimedLetter, Composed, Composer, Departure, EventFilter, LetterFilter, LetterOutcome, LetterView,
+    NewProfile, Purpose, Store, StoreError,
 };
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ fn reminder(rung: u8) -> Line {
 async fn with_a_broken_item(place: &Place) -> Store {
     let store = place.open(at(0));
     let email = EmailAddress::parse("user-1@example.com").expect("an address");
-    let profile = NewProfile { id: user(), email, name: None, locale: None, time_zone: None };
+    let profile = NewProfile { id: user(), email: Some(email), name: None, locale: None, time_zone: None };
     store.put_user(profile, at(0)).await.expect("written");
     register(&store, "item-1", "user-1", at(0)).await;
     let rule = rule(&Policy::default(), at(1));
@@ -51,6 +51,7 @@ async fn compose(store: &Store, number: u128, second: i64, lines: Vec<Line>) -> 
         held: Vec::new(),
         caps: Caps::default(),
         default_zone: TimeZone::UTC,
+        channel: Channel::Mail,
         letter: letter(number),
     };
     store.compose(user(), composer, rule(&Policy::default(), at(second))).await
@@ -64,25 +65,39 @@ fn address() -> EmailAddress {
     EmailAddress::parse("user-1@example.com").expect("an address")
 }
 
-async fn begin(store: &Store, number: u128) -> Result<Begun, StoreError> {
-    begin_in(store, number, "* * * * * *", false).await
-}
-
-/// Begins while letters may leave at these times only; or a letter that was asked for.
-async fn begin_in(store: &Store, number: u128, window: &str, asked_for: bool) -> Result<Begun, StoreError> {
+fn departure(number: u128, channel: Channel) -> Departure {
     let (language, subject) = ("en".to_owned(), "Subject".to_owned());
-    let departure = Departure {
+    Departure {
         id: letter(number),
         user: user(),
-        to: address(),
+        channel,
+        to: Some(address()),
         cap: None,
-        asked_for,
-        send_window: SendWindow::parse(window).expect("a window"),
+        asked_for: false,
+        send_window: SendWindow::parse("* * * * * *").expect("a window"),
         default_zone: TimeZone::UTC,
         language,
         subject,
-    };
-    store.start_data(departure, at(0)).await
+    }
+}
+
+async fn begin(store: &Store, number: u128) -> Result<Begun, StoreError> {
+    store.start_data(departure(number, Channel::Mail), at(0)).await
+}
+
+/// Begins while letters may leave at these times only; or a letter that was asked for.
+async fn begin_in(store: &Store, number: u128, window: &str, asked_for: bool) -> Begun {
+    let send_window = SendWindow::parse(window).expect("a window");
+    let departure = Departure { asked_for, send_window, ..departure(number, Channel::Mail) };
+    store.start_data(departure, at(0)).await.expect("it is leased")
+}
+
+/// The number of the event by which the application hears of the letter.
+async fn hand_over(store: &Store, number: u128) -> i64 {
+    let data = serde_json::json!({ "subject": "Subject" });
+    let handed = store.hand_over(departure(number, Channel::Event), data, at(0)).await.expect("it writes");
+    assert_eq!(handed.0, Begun::Go);
+    handed.1.expect("an event")
 }
 
 async fn settle(store: &Store, claimed: ClaimedLetter, outcome: LetterOutcome, second: i64) {
@@ -170,9 +185,9 @@ async fn a_body_does_not_go_out_at_night_however_long_the_dialogue_took() {
     let (day, night) = ("* * 9-17 * * *", "* * 18-23,0-8 * * *");
     let open = [day, night].map(|window| SendWindow::parse(window).expect("a window").opens_at(at(0), &TimeZone::UTC));
     let (shut, until) = if open[0] == Some(at(0)) { (night, open[1]) } else { (day, open[0]) };
-    assert_eq!(begin_in(&store, 1, shut, false).await.expect("it is leased"), Begun::Night(until.expect("later")));
+    assert_eq!(begin_in(&store, 1, shut, false).await, Begun::Night(until.expect("later")));
     assert_eq!(view(&store).await.status, "leased");
-    assert_eq!(begin_in(&store, 1, shut, true).await.expect("it is leased"), Begun::Go, "somebody waits for it");
+    assert_eq!(begin_in(&store, 1, shut, true).await, Begun::Go, "somebody waits for it");
 }
 
 #[tokio::test]
@@ -283,4 +298,23 @@ async fn a_bounce_that_blames_nobody_is_not_written_again() {
     let claimed = claim(&store, 10).await.pop().expect("a claim");
     settle(&store, claimed, LetterOutcome::Bounced { why: "554 no".to_owned(), gone: None }, 11).await;
     assert_eq!(ladder(&store).await, (1, 0), "or it would be refused again and again");
+}
+
+#[tokio::test]
+async fn a_letter_that_was_handed_over_before_a_crash_is_the_same_event_after_it() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    for number in [1, 2] {
+        compose(&store, number, 10, vec![reminder(number as u8)]).await.expect("composed");
+    }
+    claim(&store, 10).await;
+    let (first, second) = (hand_over(&store, 1).await, hand_over(&store, 2).await);
+    assert!(first < second);
+    let store = reopened(&place, store, 20).await;
+    assert_eq!(claim(&store, 1_000).await.len(), 2, "they are tried again");
+    assert_eq!((hand_over(&store, 1).await, hand_over(&store, 2).await), (first, second));
+    let due = EventFilter { kind: Some("letter.due".to_owned()), ..EventFilter::default() };
+    let events = store.events(due, 0, 10).await.expect("it reads");
+    assert_eq!(events.iter().map(|event| event.id).collect::<Vec<_>>(), [first, second]);
+    assert!(events.iter().all(|event| event.link.is_some()), "its address is written when it is read");
 }

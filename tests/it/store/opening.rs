@@ -28,7 +28,13 @@ fn schema(connection: &Connection) -> Vec<(String, String, Option<String>)> {
 
 fn user() -> NewProfile {
     let email = EmailAddress::parse("user-1@example.com").expect("an address");
-    NewProfile { id: UserId::parse("user-1").expect("an id"), email, name: None, locale: None, time_zone: None }
+    NewProfile {
+        id: UserId::parse("user-1").expect("an id"),
+        email: Some(email),
+        name: None,
+        locale: None,
+        time_zone: None,
+    }
 }
 
 #[tokio::test]
@@ -68,7 +74,7 @@ async fn a_store_opens_again_with_its_key_and_with_a_newer_one_beside_it() {
         if opens {
             let store = Store::open(&place.path(), sealer, at(1)).expect("it opens");
             let found = store.user(user().id).await.expect("it reads").expect("it is there");
-            assert_eq!(found.email, Some(user().email));
+            assert_eq!(found.email, user().email);
             store.close().await;
         } else {
             assert!(matches!(refused(&place.path(), sealer), OpenError::WrongKey { .. }));

@@ -1,7 +1,7 @@
 //! What holds letters back: too many that come back, and the caps of mailbox providers.
 
 use jiff::tz::TimeZone;
-use relinkd::domain::compose::{Circumstances, Composition, Line};
+use relinkd::domain::compose::{Channel, Circumstances, Composition, Line};
 use relinkd::domain::contact::EmailAddress;
 use relinkd::domain::event::Topic;
 use relinkd::domain::ids::{LetterId, UserId};
@@ -34,8 +34,13 @@ fn gmail(letters: u32) -> Caps {
 
 /// A user with an Item.
 async fn with_user(store: &Store, number: u32, domain: &str) {
-    let profile =
-        NewProfile { id: user(number), email: address(number, domain), name: None, locale: None, time_zone: None };
+    let profile = NewProfile {
+        id: user(number),
+        email: Some(address(number, domain)),
+        name: None,
+        locale: None,
+        time_zone: None,
+    };
     store.put_user(profile, at(0)).await.expect("written");
     register(store, &format!("item-{number}"), &format!("user-{number}"), at(0)).await;
 }
@@ -60,6 +65,7 @@ async fn compose(store: &Store, number: u32, caps: Caps, second: i64) -> Circums
         held: Vec::new(),
         caps,
         default_zone: TimeZone::UTC,
+        channel: Channel::Mail,
         letter: LetterId(Uuid::from_u128(u128::from(number))),
     };
     store.compose(user(number), composer, rule(&Policy::default(), at(second))).await.expect("composed");
@@ -76,7 +82,8 @@ async fn begin(store: &Store, number: u32, domain: &str, caps: &Caps, second: i6
         id: LetterId(Uuid::from_u128(u128::from(number))),
         user: user(number),
         cap: caps.of(to.domain()).cloned(),
-        to,
+        to: Some(to),
+        channel: Channel::Mail,
         asked_for: false,
         language: "en".to_owned(),
         subject: "Subject".to_owned(),

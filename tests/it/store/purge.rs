@@ -35,6 +35,7 @@ fn cutoffs() -> Cutoffs {
         journal: before(90),
         letters: before(730),
         sessions: before(90),
+        events: before(90),
         breaks: before(7),
     }
 }
@@ -232,7 +233,7 @@ async fn a_former_key_is_forgotten_once_no_suppression_needs_it() {
         let store = open(&[]);
         let user = relinkd::domain::ids::UserId::parse("user-1").expect("an id");
         let email = EmailAddress::parse("user@example.com").expect("an address");
-        let profile = NewProfile { id: user.clone(), email, name: None, locale: None, time_zone: None };
+        let profile = NewProfile { id: user.clone(), email: Some(email), name: None, locale: None, time_zone: None };
         store.put_user(profile, at(300)).await.expect("written");
         let found = store.user(user).await.expect("it reads").expect("it is there").suppressed_at;
         purge(&store, 100).await;

@@ -28,7 +28,7 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
 async fn put(store: &Store, user: &str, email: &str) {
     let profile = NewProfile {
         id: UserId::parse(user).expect("an id"),
-        email: EmailAddress::parse(email).expect("an address"),
+        email: Some(EmailAddress::parse(email).expect("an address")),
         name: PersonName::parse("Canary Personname"),
         locale: None,
         time_zone: None,

@@ -11,6 +11,7 @@ mod life;
 mod plan;
 mod posting;
 mod waits;
+mod whims;
 mod world;
 mod zones;
 

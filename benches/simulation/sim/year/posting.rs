@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use relinkd::domain::compose::{Composition, Line, Reach, compose, still_wanted};
+use relinkd::domain::compose::{Channel, Composition, Line, Reach, compose, still_wanted};
 use relinkd::domain::event::Topic;
 use relinkd::domain::ids::{InstitutionId, LetterId};
 use relinkd::domain::provider::{Cap, Caps};
@@ -62,6 +62,7 @@ impl<S: Post> World<'_, S> {
             held,
             caps: self.caps(),
             default_zone: TimeZone::UTC,
+            channel: Channel::Mail,
             letter: LetterId(Uuid::from_u128(self.letters)),
         }
     }
@@ -94,7 +95,7 @@ impl<S: Post> World<'_, S> {
         }
         let Written { profile, items } = self.shell.written(&letter);
         let profile = profile.expect("nobody is erased");
-        let mut user = profile.for_letters(&TimeZone::UTC);
+        let mut user = profile.for_letters(&TimeZone::UTC, Channel::Mail);
         if self.plan.planted == Planted::BounceIgnored {
             user.reach = Reach::Address;
         }
@@ -159,7 +160,8 @@ impl<S: Post> World<'_, S> {
         let departure = Departure {
             id: letter.id,
             user: user_id(person),
-            to: to.clone(),
+            channel: Channel::Mail,
+            to: Some(to.clone()),
             cap: self.caps().of(to.domain()).cloned(),
             asked_for: false,
             send_window: self.policy.send_window.clone(),

@@ -5,22 +5,20 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use relinkd::domain::contact::{EmailAddress, ZoneName};
+use relinkd::domain::contact::EmailAddress;
 use relinkd::domain::effect::Effect;
 use relinkd::domain::event::{Event, Health};
 use relinkd::domain::ids::{Institution, InstitutionId, ItemId, SessionId, UserId};
-use relinkd::domain::item::UNTIL_RESUMED;
 use relinkd::domain::policy::Policy;
-use relinkd::store::{ClaimedLetter, NewProfile, Wish};
+use relinkd::store::ClaimedLetter;
 
 use super::super::chance::Chance;
-use super::super::post::{Post, email};
+use super::super::post::Post;
 use super::super::shell::{Done, NewItem, Taken};
 use super::super::truth::{Says, Turn};
-use super::books::{Books, DOMAINS, OutageKind};
+use super::books::{Books, OutageKind};
 use super::life::{self, MINUTES_A_DAY, Whim};
 use super::plan::{Claim, Outcome, Plan, Planted, Wrong};
-use super::zones::ZONES;
 
 /// How often a round may come back to the same moment before it is called a hot loop.
 const SAME_MOMENT_MAX: u32 = 5000;
@@ -222,7 +220,7 @@ impl<S: Post> World<'_, S> {
         }
     }
 
-    fn note_item(&mut self, item: u32, what: impl FnOnce() -> String) {
+    pub fn note_item(&mut self, item: u32, what: impl FnOnce() -> String) {
         self.note(self.books.units[item as usize].person, || format!("Item {item}: {}", what()));
     }
 
@@ -412,105 +410,6 @@ impl<S: Post> World<'_, S> {
         let taken = Taken { body, signed_at: self.now, received_at: self.now, fresh: true };
         self.shell.take_webhook(&taken);
         self.shell.ingest(self.now);
-    }
-
-    fn item_snoozes(&mut self, item: u32, until: Timestamp) {
-        if self.books.units[item as usize].forgotten || self.books.is_down(self.now).is_some() {
-            return;
-        }
-        self.books.units[item as usize].snoozed_until = until;
-        if until == UNTIL_RESUMED {
-            self.outcome.count("Items stopped");
-        } else {
-            self.outcome.count("Items snoozed");
-            self.plan_for(until, What::ItemSnoozeEnds(item));
-        }
-        if self.plan.planted != Planted::ItemSnoozeIgnored {
-            self.shell.step(&item_id(item), Event::Snoozed { until }, self.now);
-        }
-        self.note_item(item, || format!("snoozed until {until}"));
-        self.look(item);
-    }
-
-    fn item_resumes(&mut self, item: u32) {
-        if self.books.units[item as usize].forgotten || self.books.is_down(self.now).is_some() {
-            return;
-        }
-        self.books.units[item as usize].snoozed_until = Timestamp::UNIX_EPOCH;
-        self.shell.step(&item_id(item), Event::Resumed, self.now);
-        self.note_item(item, || "resumed".to_owned());
-        self.look(item);
-    }
-
-    fn forget(&mut self, item: u32) {
-        if let Some(until) = self.books.is_down(self.now) {
-            self.plan_for(until + SignedDuration::from_mins(1), What::Forgets(item));
-            return;
-        }
-        self.books.units[item as usize].forgotten = true;
-        let why = relinkd::domain::item::RemovalReason::Application;
-        self.shell.step(&item_id(item), Event::Removed { why }, self.now);
-        self.note_item(item, || "removed by the application".to_owned());
-        self.look(item);
-    }
-
-    fn whim(&mut self, person: u32, whim: Whim) {
-        let now = self.now;
-        if let Some(until) = self.books.is_down(now)
-            && !matches!(whim, Whim::SnoozeEnds | Whim::MailboxDies)
-        {
-            self.plan_for(until + SignedDuration::from_mins(1), What::Whim(person, whim));
-            return;
-        }
-        self.note(person, || format!("{whim:?}"));
-        let planted = self.plan.planted;
-        let mut wish = |wish: Wish| self.shell.wish(&user_id(person), wish, now);
-        let one = &mut self.books.people[person as usize];
-        match whim {
-            Whim::Stops => {
-                (one.stopped, one.snoozed_until) = (true, Timestamp::UNIX_EPOCH);
-                if planted != Planted::StopIgnored {
-                    wish(Wish::Stop);
-                }
-                self.outcome.count("opt-outs");
-            }
-            Whim::Resumes => {
-                (one.stopped, one.snoozed_until) = (false, Timestamp::UNIX_EPOCH);
-                wish(Wish::Resume);
-            }
-            Whim::SnoozesUntil(until) if until > now && !one.stopped => {
-                one.snoozed_until = until;
-                if planted != Planted::SnoozeIgnored {
-                    wish(Wish::SnoozeUntil(until));
-                }
-                self.outcome.count("users snoozed");
-                self.plan_for(until, What::Whim(person, Whim::SnoozeEnds));
-            }
-            Whim::SnoozesUntil(_) | Whim::SnoozeEnds => {}
-            Whim::MailboxDies => one.is_dead = true,
-            Whim::NewAddress => {
-                one.address += 1;
-                (one.is_dead, one.has_bounced) = (false, false);
-                self.put_user(person);
-            }
-            Whim::MovesTo(zone) => {
-                one.zone = zone;
-                self.outcome.count("moves");
-                if planted != Planted::MoveUnheard && self.books.people[person as usize].address > 0 {
-                    self.put_user(person);
-                }
-            }
-        }
-        let (first, count) = self.books.people[person as usize].items;
-        (first..first + count).for_each(|item| self.look(item));
-    }
-
-    fn put_user(&mut self, person: u32) {
-        let one = &self.books.people[person as usize];
-        let address = email(&format!("user-{person}-{}@{}", one.address, DOMAINS[one.domain]));
-        let time_zone = Some(ZoneName::parse(ZONES[one.zone]).expect("a zone"));
-        let profile = NewProfile { id: user_id(person), email: address, name: None, locale: None, time_zone };
-        self.shell.put_user(profile, self.now);
     }
 
     fn outage(&mut self, number: u32, begins: bool) {

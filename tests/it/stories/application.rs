@@ -1,0 +1,139 @@
+//! What the application is told: a list, a stream, and, where it sends letters itself, each letter that is due.
+
+use relinkd::demo::plaid::{Act, Item};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::one_item;
+use crate::harness::{Pressed, Settings, World, bank, days, hours, minutes};
+
+/// A world in which the application sends the letters itself, and gave no address.
+async fn by_event() -> (World, Item) {
+    let world = World::with(Settings { mail: "delivery = \"event\"".to_owned(), ..Settings::default() }).await;
+    let said = json!({ "locale": "es", "time_zone": "Europe/Madrid" });
+    let (status, body) = world.put("/v1/users/user-1", &said).await;
+    assert_eq!((status, &body["email"]), (StatusCode::CREATED, &Value::Null), "{body}");
+    assert_eq!(world.put("/v1/users/user-1", &said).await.0, StatusCode::OK, "it is known now");
+    let item = world.item("user-1", bank("First Platypus Bank")).await;
+    (world, item)
+}
+
+async fn told(world: &World, query: &str) -> Vec<Value> {
+    let (status, page) = world.get(&format!("/v1/events?{query}")).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    page["data"].as_array().expect("a list").clone()
+}
+
+fn texts(events: &[Value], name: &str) -> Vec<String> {
+    events.iter().map(|event| event[name].as_str().expect("a text").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_application_hears_of_states_and_of_the_end_of_a_ladder_in_their_order() {
+    let (world, item) = one_item().await;
+    world.breaks(&item).await;
+    world.after(days(20)).await;
+    let events = told(&world, "").await;
+    assert_eq!(texts(&events, "type"), ["item.state_changed", "item.ladder_ended"]);
+    assert_eq!(events[0]["data"], json!({ "from": "healthy", "to": "login_required" }));
+    assert_eq!((&events[0]["item_id"], &events[0]["user_id"]), (&json!(item.id), &json!("user-1")));
+    assert_eq!(events[1]["data"], json!({ "episode": 1 }));
+    let numbers: Vec<i64> = events.iter().filter_map(|event| event["id"].as_i64()).collect();
+    assert!(numbers[0] < numbers[1], "{numbers:?}");
+    assert_eq!(told(&world, &format!("cursor={}", numbers[0])).await, events[1..], "it goes on after any number");
+    assert_eq!(told(&world, "type=item.ladder_ended").await, events[1..]);
+    assert_eq!(told(&world, &format!("item_id={}&user_id=user-1", item.id)).await, events);
+    assert!(told(&world, "item_id=another").await.is_empty());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_after_the_last_event_and_ends_with_the_daemon() {
+    let (mut world, item) = one_item().await;
+    world.breaks(&item).await;
+    let first = told(&world, "").await[0]["id"].as_i64().expect("a number");
+    let mut all = world.stream("0").await;
+    assert_eq!(all.next().await["data"]["to"], "login_required");
+    let mut news = world.stream(&first.to_string()).await;
+    world.after(days(20)).await;
+    let heard = news.next().await;
+    assert_eq!(heard["type"], "item.ladder_ended", "nothing twice");
+    assert_eq!(all.next().await, heard);
+    let began = std::time::Instant::now();
+    world.stop().await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    world.start().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_letter_that_is_due_is_an_event_with_all_facts_and_the_link() {
+    let (world, item) = by_event().await;
+    world.breaks(&item).await;
+    world.after(minutes(31)).await;
+    let [event] = <[Value; 1]>::try_from(told(&world, "type=letter.due").await).expect("one letter");
+    assert_eq!(event["user_id"], "user-1");
+    let said = &event["data"];
+    assert_eq!(said["language"], "es");
+    assert!(said["subject"].as_str().expect("a text").contains("First Platypus Bank"), "{said}");
+    assert_eq!(
+        said["passages"],
+        json!([{ "item_id": item.id, "episode": 1, "institution_name": "First Platypus Bank",
+            "message": "login_required", "on": null }])
+    );
+    assert!(world.letters().is_empty(), "nothing goes by mail");
+    assert_eq!(world.statuses().await, ["accepted"]);
+    // The link works as that of a letter.
+    let link = said["repair_url"].as_str().expect("a link").to_owned();
+    assert!(said["stop_url"].as_str().expect("a link").contains("/unsubscribe/"));
+    let pressed = world.press_button(&link, &item).await;
+    assert!(matches!(pressed, Pressed::Token(_)), "{pressed:?}");
+    world.through_link(&pressed).await;
+    assert_eq!(world.done(&link, &item).await, "works");
+    world.after(days(3)).await;
+    let messages: Vec<Value> = told(&world, "type=letter.due").await;
+    let messages: Vec<&str> =
+        messages.iter().filter_map(|event| event["data"]["passages"][0]["message"].as_str()).collect();
+    assert_eq!(messages, ["login_required", "works_again"], "and no reminder after the repair");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_application_is_not_told_to_write_to_whom_nobody_may() {
+    let (world, item) = by_event().await;
+    let (status, _) = world.post("/v1/users/user-1/stop", &json!({})).await;
+    assert_eq!(status, StatusCode::OK);
+    world.breaks(&item).await;
+    world.after(days(4)).await;
+    assert!(told(&world, "type=letter.due").await.is_empty(), "the user stopped all");
+    world.secretly(&item, Act::RepairElsewhere).await;
+    let (status, _) = world.post("/v1/users/user-1/resume", &json!({})).await;
+    assert_eq!(status, StatusCode::OK);
+    world.after(days(4)).await;
+    assert!(told(&world, "type=letter.due").await.is_empty(), "Plaid says that it works");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn reminders_of_an_episode_name_those_before_and_the_last_says_so() {
+    let (world, item) = by_event().await;
+    world.breaks(&item).await;
+    world.after(days(20)).await;
+    let events = told(&world, "type=letter.due").await;
+    let messages: Vec<&str> =
+        events.iter().filter_map(|event| event["data"]["passages"][0]["message"].as_str()).collect();
+    assert_eq!(messages, ["login_required", "login_required", "login_required", "login_required_last"]);
+    let ids = texts(&events, "letter_id");
+    assert_eq!(events[3]["data"]["earlier_letters"], json!(ids[..3]));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_address_is_asked_for_only_where_letters_go_by_mail() {
+    let world = World::new().await;
+    let (status, problem) = world.put("/v1/users/user-1", &json!({ "locale": "es" })).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(problem["detail"].as_str().expect("a text").contains("email is missing"), "{problem}");
+    world.after(hours(1)).await;
+    world.end().await;
+}
