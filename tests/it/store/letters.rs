@@ -145,6 +145,17 @@ async fn a_letter_goes_from_composed_to_accepted() {
 }
 
 #[tokio::test]
+async fn the_most_urgent_line_stands_first_whatever_its_item_is_called() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    register(&store, "item-0", "user-1", at(0)).await;
+    let word = Line { item: item_id("item-0"), episode: 1, topic: Topic::WorksAgain };
+    compose(&store, 1, 10, vec![reminder(0), word.clone()]).await.expect("composed");
+    let claimed = claim(&store, 10).await.pop().expect("a claim");
+    assert_eq!(claimed.lines, [reminder(0), word]);
+}
+
+#[tokio::test]
 async fn a_body_goes_out_only_under_a_lease() {
     let place = Place::new();
     let store = with_a_broken_item(&place).await;
