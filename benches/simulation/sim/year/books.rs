@@ -57,6 +57,8 @@ pub struct Unit {
     pub unheard: bool,
     /// Somebody was through update mode.
     pub repaired_at: Timestamp,
+    /// Whether the page told how it ended.
+    pub session_told: bool,
     /// Reminders since it broke.
     pub reminders: u8,
     /// The last rung was among them.

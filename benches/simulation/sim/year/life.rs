@@ -171,6 +171,7 @@ fn unit(life: &mut Life, chance: &mut Chance, plan: &Plan, person: u32, number: 
         outage: None,
         unheard: false,
         repaired_at: Timestamp::UNIX_EPOCH,
+        session_told: false,
         reminders: 0,
         ended: false,
         owed: 0,

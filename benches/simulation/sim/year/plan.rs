@@ -135,7 +135,7 @@ impl Plan {
             users,
             banks: (users / 50).clamp(8, 1000),
             days: 365,
-            provider_cap: (users / 88).max(2),
+            provider_cap: (users / 100).max(2),
             planted: Planted::Nothing,
             server_sulks: false,
             story_of: None,

@@ -19,6 +19,7 @@ use super::super::truth::{Says, Turn};
 use super::books::{Books, OutageKind};
 use super::life::{self, MINUTES_A_DAY, Whim};
 use super::plan::{Claim, Outcome, Plan, Planted, Wrong};
+use super::waits::ACCOUNTS;
 
 /// How often a round may come back to the same moment before it is called a hot loop.
 const SAME_MOMENT_MAX: u32 = 5000;
@@ -283,12 +284,23 @@ impl<S: Post> World<'_, S> {
             } else {
                 Done::Events(match &effect {
                     Effect::Observe { .. } => vec![self.answer(item)],
-                    Effect::AskSession { .. } => vec![Event::UpdateModeFinished],
+                    Effect::AskSession { .. } => self.session(item),
                     Effect::AskAccounts { .. } | Effect::Tell(_) => Vec::new(),
                 })
             };
             self.shell.settle(&id, &effect, &held, done, self.now);
         }
+    }
+
+    /// How the last Link session of an Item ended, if nobody said so before.
+    fn session(&mut self, item: u32) -> Vec<Event> {
+        let unit = &self.books.units[item as usize];
+        if unit.session_told {
+            return Vec::new();
+        }
+        // Accounts that came since then are taken for chosen: the session may have shown them.
+        self.ends_to_wait(item, ACCOUNTS);
+        vec![Event::UpdateModeFinished]
     }
 
     /// Plaid's answer about an Item now.
@@ -361,6 +373,7 @@ impl<S: Post> World<'_, S> {
         }
         if let Some(told) = repaired {
             self.outcome.count("repairs on the page");
+            self.books.units[item as usize].session_told = told;
             let session = SessionId(uuid::Uuid::from_u128(u128::from(self.dice(item, 102).next())));
             self.shell.step(&item_id(item), Event::UpdateModeStarted { session }, now);
             if told {
