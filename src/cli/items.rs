@@ -142,6 +142,7 @@ struct Condition {
 struct Impaired {
     since: Timestamp,
     code: String,
+    remedy: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -247,6 +248,7 @@ pub(super) fn fields(item: &Item) -> Fields {
         .with_some("Token", (item.token != "proven").then(|| token(&item.token)))
         .with_some("Consent ends", item.consent_expires_at.map(second))
         .with_some("Impaired", item.impaired.as_ref().map(|down| format!("{} since {}", down.code, second(down.since))))
+        .with_some("What to do", item.impaired.as_ref().map(|down| down.remedy.as_str()))
         .with_some("Webhooks", item.webhooks_go.as_deref().and_then(astray))
         .with_some("Superseded by", item.superseded_by.as_ref())
         .with_some("Snoozed until", item.snoozed_until.map(pause_ends))
@@ -339,7 +341,8 @@ mod tests {
                 Vec::new(),
                 json!({
                     "token": "foreign", "institution_name": null, "institution_id": null, "observed_at": null,
-                    "impaired": { "since": "2026-11-23T09:00:00Z", "code": "INSTITUTION_DOWN\u{1b}[31m" },
+                    "impaired": { "since": "2026-11-23T09:00:00Z", "code": "INSTITUTION_DOWN\u{1b}[31m",
+                        "remedy": "wait: the bank is down, and it is asked again" },
                     "superseded_by": "newer", "snoozed_until": "9999-01-01T00:00:00Z",
                 }),
             ),

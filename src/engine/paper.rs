@@ -2,11 +2,12 @@
 //! Called by the command line too, which shows letters and tries templates out.
 
 use crate::config::Config;
+use crate::domain::colour::Colour;
 use crate::domain::compose::Line;
 use crate::domain::event::Topic;
 use crate::domain::item::{Deadline, ExpiryReason, Item, Kind};
 use crate::domain::policy::Policy;
-use crate::mail::letter::{Brand, COLOUR, Message, Passage, Templates};
+use crate::mail::letter::{Brand, ButtonColours, COLOUR, Message, Passage, Templates};
 use crate::mail::sample;
 use crate::mail::words::TemplateFault;
 
@@ -19,9 +20,19 @@ pub fn brand(config: &Config) -> Brand {
         url: app.url.to_string(),
         support_email: app.support_email.as_str().to_owned(),
         postal_address: mail.postal_address.clone(),
-        colour: mail.colour.unwrap_or(COLOUR),
+        colour: colour(config),
         logo: mail.logo.clone(),
     }
+}
+
+/// The colours of a button, in letters and on pages.
+#[must_use]
+pub fn button(config: &Config) -> ButtonColours {
+    ButtonColours::of(colour(config))
+}
+
+fn colour(config: &Config) -> Colour {
+    config.mail.colour.unwrap_or(COLOUR)
 }
 
 /// The templates of all letters, the operator's tried out.

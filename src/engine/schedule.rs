@@ -126,6 +126,10 @@ async fn round(engine: &Engine, stood_still: bool) -> Result<Left, StoreError> {
     if let Err(room_at) = engine.room_for_routine() {
         agenda.effects = agenda.effects.map(|at| at.max(room_at));
     }
+    if engine.letters_under_way.available_permits() == 0 {
+        // Who gives a place back wakes us.
+        agenda.letters = None;
+    }
     let next = agenda.next().into_iter().chain(probe).chain(turn).min();
     Ok(if more { Left::More } else { Left::Until(next) })
 }

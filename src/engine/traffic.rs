@@ -22,7 +22,7 @@ const ITEM_CALLS_MAX: usize = 15;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How many Items' calls are remembered before those of more than a minute ago are forgotten.
+/// How many Items' calls are noted before those of more than a minute ago are looked for and forgotten.
 const ITEMS_REMEMBERED: usize = 4096;
 
 /// From the how-manieth failure in a row on Plaid is left alone.
@@ -92,6 +92,8 @@ impl Bar {
 pub struct Traffic {
     budget: Bucket,
     items: HashMap<ItemId, VecDeque<Duration>>,
+    /// From how many Items on old calls are forgotten next.
+    forget_from: usize,
     /// Nobody but people calls before then.
     paused_until: Duration,
     /// Failures in a row.
@@ -109,6 +111,7 @@ impl Traffic {
         Self {
             budget: Bucket::new(per_minute),
             items: HashMap::new(),
+            forget_from: ITEMS_REMEMBERED,
             paused_until: Duration::ZERO,
             failures: 0,
             limited: 0,
@@ -217,8 +220,10 @@ impl Traffic {
 
     fn count(&mut self, item: &ItemId, now: Duration) {
         let is_old = |at: &Duration| now.saturating_sub(*at) >= MINUTE;
-        if self.items.len() >= ITEMS_REMEMBERED {
+        if self.items.len() >= self.forget_from {
             self.items.retain(|_, calls| calls.back().is_some_and(|last| !is_old(last)));
+            // Not at the next call again: with very many in a minute each would look at all.
+            self.forget_from = self.items.len() + ITEMS_REMEMBERED;
         }
         let calls = self.items.entry(item.clone()).or_default();
         while calls.front().is_some_and(is_old) {

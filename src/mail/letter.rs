@@ -226,17 +226,17 @@ impl Message {
     }
 }
 
-impl Brand {
-    /// The colours of the button: by night as light as the dark asks for.
+impl ButtonColours {
+    /// Those of a brand's colour: by night as light as the dark asks for.
     #[must_use]
-    pub fn button(&self) -> ButtonColours {
+    pub fn of(colour: Colour) -> Self {
         let reads =
             |colour: Colour| colour.contrast(NIGHT) >= NIGHT_CONTRAST && colour.contrast(Colour::DARK) >= TEXT_CONTRAST;
-        ButtonColours {
-            day: self.colour,
+        Self {
+            day: colour,
             // The configuration lets no other colour in.
-            day_ink: self.colour.ink().unwrap_or(Colour::WHITE),
-            night: self.colour.shade(Colour::WHITE, reads),
+            day_ink: colour.ink().unwrap_or(Colour::WHITE),
+            night: colour.shade(Colour::WHITE, reads),
             night_ink: Colour::DARK,
         }
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::columns::{Record, ms};
 use super::error::StoreError;
 use super::pauses::Pause;
+use super::users::Wish;
 use crate::domain::effect::Notice;
 use crate::domain::ids::{ItemId, LetterId, UserId};
 use crate::domain::item::Item;
@@ -78,6 +79,17 @@ pub(crate) fn notice(connection: &Connection, item: &Item, notice: &Notice, now:
         &New { kind: notice.name(), item: Some(&item.id), user: Some(&item.user), letter: None, data },
         now,
     )?;
+    Ok(())
+}
+
+/// Tells what a user wishes about all letters.
+pub(crate) fn wish(connection: &Connection, user: &UserId, wish: Wish, now: Timestamp) -> Result<(), StoreError> {
+    let (kind, data) = match wish {
+        Wish::Stop => ("user.stopped", json!({})),
+        Wish::SnoozeUntil(until) => ("user.snoozed", json!({ "until": until })),
+        Wish::Resume => ("user.resumed", json!({})),
+    };
+    append(connection, &New { kind, user: Some(user), data, ..New::default() }, now)?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{Record, ms};
 use super::error::StoreError;
 use super::seal::{Place, Sealer};
-use super::suppressions;
+use super::{events, suppressions};
 use crate::domain::compose::{Channel, Reach, User};
 use crate::domain::contact::{EmailAddress, Locale, PersonName, ZoneName};
 use crate::domain::ids::UserId;
@@ -276,6 +276,7 @@ pub(crate) fn wish(connection: &Connection, id: &UserId, wish: Wish, now: Timest
         Wish::Resume => (None, None),
         Wish::SnoozeUntil(until) => (None, Some(ms(until))),
     };
+    tell_news(connection, id, wish, now)?;
     let mut statement = connection.prepare_cached(
         "update users set stopped_at = case when :stopped is null then null else coalesce(stopped_at, :stopped) end,
            snoozed_until = :snoozed, due_at = :now where user_id = :user and erased_at is null",
@@ -283,6 +284,26 @@ pub(crate) fn wish(connection: &Connection, id: &UserId, wish: Wish, now: Timest
     let changed = statement
         .execute(named_params! { ":stopped": stopped, ":snoozed": snoozed, ":now": ms(now), ":user": id.as_str() })?;
     Ok(changed == 1)
+}
+
+/// Tells the application of a wish, unless it stands so already.
+fn tell_news(connection: &Connection, id: &UserId, wish: Wish, now: Timestamp) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select stopped_at is not null, case when snoozed_until > :now then snoozed_until end from users
+         where user_id = :user and erased_at is null",
+    )?;
+    let named = named_params! { ":user": id.as_str(), ":now": ms(now) };
+    let known: Option<(bool, Option<i64>)> =
+        statement.query_row(named, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let wished = match wish {
+        Wish::Stop => (true, None),
+        Wish::Resume => (false, None),
+        Wish::SnoozeUntil(until) => (false, Some(ms(until))),
+    };
+    match known {
+        Some(known) if known != wished => events::wish(connection, id, wish, now),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Keeps wishes that were said elsewhere. None that is known is taken back.
@@ -309,6 +330,7 @@ pub(crate) fn keep_wishes(
 
 /// Notes that somebody called a letter spam: no letters to this user, also under another address.
 pub(crate) fn stop(connection: &Connection, id: &UserId, now: Timestamp) -> Result<(), StoreError> {
+    tell_news(connection, id, Wish::Stop, now)?;
     let mut statement =
         connection.prepare_cached("update users set stopped_at = coalesce(stopped_at, :now) where user_id = :user")?;
     statement.execute(named_params! { ":now": ms(now), ":user": id.as_str() })?;

@@ -16,8 +16,8 @@ use crate::config;
 use crate::domain::compose::is_addressable;
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Deadline, Item, Login, State as ItemState, Token};
-use crate::engine::Engine;
 use crate::engine::repair::{Claimed, Press};
+use crate::engine::{Engine, paper};
 use crate::store::{Profile, Purpose, StoreError};
 
 /// How long a bank that was repaired is shown, ticked, beside those that are still open: as long as a person may take.
@@ -301,8 +301,12 @@ fn link_mode(engine: &Engine, is_in_app: bool) -> LinkMode {
 /// Makes a page for a user, or for somebody who is not known.
 pub(super) fn with_view(engine: &Engine, profile: Option<&Profile>, make: impl FnOnce(&View<'_>) -> Page) -> Page {
     let app = &engine.config.app;
-    let brand =
-        Brand { name: app.name.clone(), url: app.url.clone(), support_email: app.support_email.as_str().to_owned() };
+    let brand = Brand {
+        name: app.name.clone(),
+        url: app.url.clone(),
+        support_email: app.support_email.as_str().to_owned(),
+        button: paper::button(&engine.config),
+    };
     let zone = profile.and_then(|profile| profile.time_zone.as_ref()).unwrap_or(&app.time_zone);
     make(&View {
         brand: &brand,

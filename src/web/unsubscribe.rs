@@ -34,7 +34,7 @@ use jiff::{Span, Timestamp, ToSpan as _};
 
 use super::page::{self, BankLetters, Page, Preferences, UnsubscribePage};
 use super::repair::{failed, with_view};
-use crate::domain::preferences::{Choices, Letters, banks};
+use crate::domain::preferences::{Bank, Choices, Letters, banks};
 use crate::engine::Engine;
 use crate::store::{Profile, Purpose, StoreError, Wish};
 
@@ -70,7 +70,7 @@ async fn preferences(
     let Some(profile) = engine.store.user(user.clone()).await? else { return Ok(None) };
     let items = engine.store.items_of(user).await?;
     let is_live = engine.store.is_live(Purpose::Stop, token, now).await?;
-    let of_bank = |bank: &crate::domain::preferences::Bank<'_>| BankLetters {
+    let of_bank = |bank: &Bank<'_>| BankLetters {
         item: bank.items[0].id.clone(),
         name: bank.name().map(str::to_owned),
         letters: bank.letters(now),

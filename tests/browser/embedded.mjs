@@ -47,7 +47,7 @@ export async function embedded(eyes, given) {
 
   await eyes.walk('no script', async () => {
     const page = await follow('script', { script: false });
-    await eyes.look(page, 'repair no script', { axe: false });
+    await eyes.look(page, 'repair no script', { script: false });
     await button(page).click();
     await page.waitForURL(/\/link\/hosted\//);
     await page.goto(await world.hostedLogIn(page.url()));

@@ -94,12 +94,12 @@ export async function hosted(eyes, given) {
 
   await eyes.walk('hosted: no script', async () => {
     const page = await open('script', { script: false });
-    await eyes.look(page, 'hosted no script', { axe: false });
+    await eyes.look(page, 'hosted no script', { script: false });
     await button(page).click();
     await page.waitForURL(/\/link\/hosted\//);
     await page.goto(await world.hostedLogIn(page.url()));
     await eyes.heading(page, 'You are back');
-    await eyes.look(page, 'hosted no script, back', { axe: false });
+    await eyes.look(page, 'hosted no script, back', { script: false });
     // Plaid tells relinkd by webhook that the session is over.
     await world.until('script', 'healthy');
     await page.goto(given.letters.script.url);

@@ -108,13 +108,17 @@ export class Eyes {
     return context;
   }
 
-  /// Looks at a page as it stands, in all four ways, and leaves it as it was.
-  async look(page, name, { axe = true } = {}) {
+  /// Looks at a page as it stands, in all four ways, and leaves it as it was. Where scripts do not run axe does not either,
+  /// so it looks at the same document in a page that runs no script but axe.
+  async look(page, name, { script = true } = {}) {
+    const forAxe = script ? page : await this.withoutScripts(page);
     for (const [way, viewport, colorScheme] of LOOKS) {
-      await page.setViewportSize(viewport);
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      for (const one of new Set([page, forAxe])) {
+        await one.setViewportSize(viewport);
+        await one.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      }
       const where = `${name}, ${way}`;
-      if (axe) await this.accessible(page, where);
+      await this.accessible(forAxe, where);
       await this.fits(page, where);
       if (this.shots) {
         const file = path.join(this.shots, `${name.replaceAll(/\W+/g, '-')}-${way}.png`);
@@ -123,8 +127,17 @@ export class Eyes {
       }
       this.looks += 1;
     }
+    if (forAxe !== page) await forAxe.context().close();
     await page.setViewportSize(DESK);
     await page.emulateMedia({ colorScheme: 'light' });
+  }
+
+  /// The document of a page, alone, in a browser that could run scripts.
+  async withoutScripts(page) {
+    const html = (await page.content()).replaceAll(/<script\b.*?<\/script>/gs, '');
+    const copy = await (await this.device()).newPage();
+    await copy.setContent(html);
+    return copy;
   }
 
   /// Nothing is wider than the window.

@@ -6,8 +6,8 @@ use minijinja::context;
 use minijinja::value::Value;
 
 use super::{
-    Letter, Message, NAME_CHARS_MAX, Occasion, PASSAGES_MAX, Passage, RenderError, Rendered, SUBJECT_CHARS_MAX,
-    Templates,
+    ButtonColours, Letter, Message, NAME_CHARS_MAX, Occasion, PASSAGES_MAX, Passage, RenderError, Rendered,
+    SUBJECT_CHARS_MAX, Templates,
 };
 use crate::domain::plain;
 use crate::mail::grammar::Grammar;
@@ -230,7 +230,7 @@ impl<'a> Pen<'a> {
     }
 
     fn colours(&self) -> Value {
-        let button = self.letter.brand.button();
+        let button = ButtonColours::of(self.letter.brand.colour);
         context! {
             day => button.day.to_string(), day_ink => button.day_ink.to_string(),
             night => button.night.to_string(), night_ink => button.night_ink.to_string(),

@@ -245,8 +245,7 @@ fn colours_can_be_read_by_day_and_by_night() {
     }
     assert!(layout.contains(&NIGHT.to_string()));
     for text in ["#1f4fbf", "#000000", "#767676", "#c00", "#007a3d", "#5b2a86", "#8a7400", "#949494"] {
-        let brand = Brand { colour: colour(text), ..sample::brand() };
-        let ButtonColours { day, day_ink, night, night_ink } = brand.button();
+        let ButtonColours { day, day_ink, night, night_ink } = ButtonColours::of(colour(text));
         assert!(day.contrast(day_ink) >= TEXT_CONTRAST && night.contrast(night_ink) >= TEXT_CONTRAST, "{text}");
         assert!(night.contrast(NIGHT) >= TEXT_CONTRAST, "{text}: {night:?}");
     }

@@ -28,6 +28,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::domain::{ids::ItemId, item::ExpiryReason, language::Language};
+use crate::mail::letter::ButtonColours;
 
 use bank_name::BankName;
 pub use headers::{Nonce, Page};
@@ -43,6 +44,8 @@ pub struct Brand {
     pub url: Url,
     /// Where the user gets help.
     pub support_email: String,
+    /// The colours of a button: those of the letter that led here.
+    pub button: ButtonColours,
 }
 
 /// What every page needs, whatever it says.

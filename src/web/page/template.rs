@@ -10,6 +10,7 @@ use url::Url;
 
 use super::View;
 use super::words::{Words, fill};
+use crate::mail::letter::ButtonColours;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
@@ -53,6 +54,7 @@ pub(super) fn render(template: &str, own: &Value, view: &View<'_>, words: &Words
         language => words.language.tag(),
         nonce => view.nonce.as_str(),
         css => STYLE.as_str(),
+        colours => colours(&brand.button),
         brand => context! {
             name => &brand.name,
             url => brand.url.as_str(),
@@ -65,6 +67,15 @@ pub(super) fn render(template: &str, own: &Value, view: &View<'_>, words: &Words
     let template = ENVIRONMENT.get_template(template).expect("the name is a constant of this module's callers");
     let page = template.render(context! { ..own.clone(), ..frame });
     page.expect("every page is rendered by a test, and strictly")
+}
+
+/// The brand's colours, for the style: by day, and by night.
+fn colours(button: &ButtonColours) -> String {
+    let ButtonColours { day, day_ink, night, night_ink } = button;
+    format!(
+        ":root{{--act:{day};--act-text:{day_ink}}}\n\
+         @media (prefers-color-scheme:dark){{:root{{--act:{night};--act-text:{night_ink}}}}}"
+    )
 }
 
 /// An address as a person would type it.

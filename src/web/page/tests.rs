@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 
 use super::*;
+use crate::domain::colour::{Colour, SHAPE_CONTRAST, TEXT_CONTRAST};
 use crate::domain::preferences::{Choices, Letters};
 
 /// What a page may weigh with style and script, in bytes: sent over a bad connection it is there at once.
@@ -15,11 +16,16 @@ const PAGE_BYTES_MAX: usize = 17 * 1024;
 const NONCE: [u8; 16] = [7; 16];
 const NONCE_TEXT: &str = "BwcHBwcHBwcHBwcHBwcHBw";
 
+fn button(colour: &str) -> ButtonColours {
+    ButtonColours::of(Colour::parse(colour).unwrap())
+}
+
 fn brand() -> Brand {
     Brand {
         name: "Clearwater & Co".to_owned(),
         url: "https://app.clearwater.example/".parse().unwrap(),
         support_email: "help@clearwater.example".to_owned(),
+        button: button("#5b2a86"),
     }
 }
 
@@ -176,6 +182,44 @@ fn every_page_is_whole_small_and_filled_in() {
 }
 
 #[test]
+fn the_button_has_the_letters_colours_and_can_be_read() {
+    let style = include_str!("page.css");
+    let grounds = |name: &str| -> [Colour; 2] {
+        let told = style.split(name).skip(1).map(|rest| rest.split(';').next().unwrap());
+        told.map(|text| Colour::parse(text).unwrap()).collect::<Vec<_>>().try_into().unwrap()
+    };
+    let ([back, back_by_night], [card, card_by_night]) = (grounds("--back:"), grounds("--card:"));
+    for text in ["#1f4fbf", "#000000", "#767676", "#c00", "#007a3d", "#5b2a86", "#8a7400", "#949494"] {
+        let ButtonColours { day, day_ink, night, night_ink } = button(text);
+        let brand = Brand { button: button(text), ..brand() };
+        let view =
+            View { brand: &brand, language: Language::English, time_zone: &TimeZone::UTC, nonce: Nonce::new(NONCE) };
+        let html = repair(&view, &no_longer()).html().to_owned();
+        assert!(html.contains(&format!(":root{{--act:{day};--act-text:{day_ink}}}")), "{text}");
+        assert!(html.contains(&format!("dark){{:root{{--act:{night};--act-text:{night_ink}}}}}")), "{text}");
+        assert!(day.contrast(day_ink) >= TEXT_CONTRAST && night.contrast(night_ink) >= TEXT_CONTRAST, "{text}");
+        assert!(day.contrast(card) >= SHAPE_CONTRAST && night.contrast(card_by_night) >= SHAPE_CONTRAST, "{text}");
+        assert!(night.contrast(back_by_night) >= SHAPE_CONTRAST, "{text}");
+    }
+    assert!(button("#1f4fbf").day.contrast(back) >= SHAPE_CONTRAST);
+    assert!(!style.contains("--act:") && style.matches("var(--act)").count() > 1);
+}
+
+#[test]
+fn a_day_does_not_part_from_its_month() {
+    let day = |language, at: &str| words::of(language).day(at.parse().unwrap(), &TimeZone::UTC);
+    for (language, expected) in [
+        (Language::English, "Wednesday, 12\u{a0}May 2027"),
+        (Language::German, "Mittwoch, 12.\u{a0}Mai 2027"),
+        (Language::Spanish, "miércoles, 12\u{a0}de\u{a0}mayo de 2027"),
+        (Language::Lithuanian, "2027 m. gegužės 12\u{a0}d., trečiadienį"),
+    ] {
+        assert_eq!(day(language, "2027-05-12T10:00:00Z"), expected);
+    }
+    assert_eq!(day(Language::French, "2027-05-01T10:00:00Z"), "samedi 1er\u{a0}mai 2027");
+}
+
+#[test]
 fn nothing_foreign_is_fetched_before_the_press() {
     for (kind, page) in every_page(Some("First Platypus Bank")) {
         let bare = bare(&page);
@@ -264,11 +308,11 @@ fn only_a_page_that_opens_link_may_name_plaids_hosts() {
 
 #[test]
 fn a_hostile_name_stays_text() {
-    let hostile = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{brand}{{ 7*7 }}\u{202e}";
+    let hostile = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>{brand}{{ 7*1777 }}\u{202e}";
     for (kind, page) in every_page(Some(hostile)) {
         let html = page.html();
         assert!(!html.contains("<script>alert") && !html.contains("<img") && !html.contains('\u{202e}'), "{kind}");
-        assert!(!html.contains("49") && !html.contains("\"'><"), "{kind}");
+        assert!(!html.contains("12439") && !html.contains("\"'><"), "{kind}");
     }
 }
 
@@ -301,7 +345,7 @@ fn a_deadline_that_nobody_named_is_not_shown() {
     let text = |on, why| bare(&seen(|view| repair(view, &broken(vec![bank(None, What::Ends { on, why })], hosted()))));
     let on = Some("2027-05-12T10:00:00Z".parse().unwrap());
     for why in [ExpiryReason::ConsentEnds, ExpiryReason::BankMoves, ExpiryReason::Unsaid] {
-        assert!(text(on, why).contains("12 May 2027"));
+        assert!(text(on, why).contains("12\u{a0}May 2027"));
         assert!(text(None, why).contains(" soon.") && !text(None, why).contains("20"), "{}", text(None, why));
     }
 }

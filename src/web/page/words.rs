@@ -126,14 +126,28 @@ texts!(Unsubscribe: done_heading, done_text, done_next, done_undo, done_choices,
 texts!(Missing: heading, text);
 texts!(Fault: heading, text);
 
+/// The longest number of a day as it is written: "23.", "1er". A year is longer.
+const NUMBER_BYTES_MAX: usize = 3;
+
 fn english() -> Language {
     Language::English
 }
 
 impl Words {
-    /// The day of a moment where the user lives, with the month in words.
+    /// The day of a moment where the user lives, with the month in words. The number stays with what follows it.
     pub(super) fn day(&self, at: Timestamp, time_zone: &TimeZone) -> String {
-        Grammar::of(self.language).day(at, time_zone)
+        let day = Grammar::of(self.language).day(at, time_zone);
+        let (mut together, mut ties) = (String::with_capacity(day.len() + 4), false);
+        for word in day.split(' ') {
+            if !together.is_empty() {
+                together.push(if ties { '\u{a0}' } else { ' ' });
+            }
+            together.push_str(word);
+            let is_number = word.len() <= NUMBER_BYTES_MAX && word.starts_with(|c: char| c.is_ascii_digit());
+            // "1 de mayo"
+            ties = is_number || (ties && word == "de");
+        }
+        together
     }
 }
 

@@ -10,7 +10,9 @@ use relinkd::domain::policy::Policy;
 use relinkd::domain::provider::{Cap, Caps};
 use relinkd::domain::window::SendWindow;
 use relinkd::engine::apply::rule;
-use relinkd::store::{Begun, ClaimedLetter, Composer, Departure, LetterOutcome, NewProfile, PauseReason, Store};
+use relinkd::store::{
+    Begun, ClaimedLetter, Composer, Departure, EventFilter, LetterOutcome, NewProfile, PauseReason, Store,
+};
 use uuid::Uuid;
 
 use super::{Place, at, item_id, register};
@@ -183,6 +185,9 @@ async fn more_than_three_in_a_hundred_that_come_back_stop_all_letters() {
         (7, 0),
         "the operator doubts it"
     );
+    let events = store.events(EventFilter::default(), 0, 1000).await.expect("it reads");
+    let told: Vec<&str> = events.iter().filter(|event| event.user.is_none()).map(|event| event.kind.as_str()).collect();
+    assert_eq!(told, ["letters.paused", "letters.resumed"], "the application hears of it");
     let mut again = claim(&store, second + 3 * DAY).await;
     again.sort_by_key(number_of);
     assert_eq!(again.iter().map(number_of).collect::<Vec<_>>(), [202, 203, 204, 205]);

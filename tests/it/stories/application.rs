@@ -44,6 +44,27 @@ async fn the_application_hears_of_states_and_of_the_end_of_a_ladder_in_their_ord
     assert_eq!(told(&world, "type=item.ladder_ended").await, events[1..]);
     assert_eq!(told(&world, &format!("item_id={}&user_id=user-1", item.id)).await, events);
     assert!(told(&world, "item_id=another").await.is_empty());
+    let listed = world.relinkd(&["events", "list", "--type", "item.ladder_ended"]).await.well();
+    assert!(listed.contains("item.ladder_ended") && listed.contains("episode 1"), "{listed}");
+    let listed = world.relinkd(&["events", "list", "--after", &numbers[0].to_string(), "--json"]).await.json();
+    assert_eq!(listed, events[1..]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_application_hears_what_a_user_wishes_once_a_wish() {
+    let (world, item) = one_item().await;
+    world.breaks(&item).await;
+    world.after(minutes(31)).await;
+    let letter = world.only_letter();
+    for _ in 0..2 {
+        world.one_click_stop(&letter).await;
+    }
+    world.post("/v1/users/user-1/snooze", &json!({ "until": "2099-01-01T00:00:00Z" })).await;
+    world.post("/v1/users/user-1/resume", &json!({})).await;
+    let events = told(&world, "user_id=user-1&cursor=1").await;
+    assert_eq!(texts(&events, "type"), ["user.stopped", "user.snoozed", "user.resumed"]);
+    assert_eq!(events[1]["data"], json!({ "until": "2099-01-01T00:00:00Z" }));
     world.end().await;
 }
 

@@ -104,7 +104,8 @@ async fn all_letters_pause_until_a_day_that_is_named_where_the_user_lives() {
     let label = answer.split_once("</label>").expect("a label").0;
     let months = ["Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September"];
     let months = [&months[..], &["Oktober", "November", "Dezember"]].concat();
-    let named = format!("{}. {} {}", day.day(), months[usize::try_from(day.month()).expect("a month") - 1], day.year());
+    let named =
+        format!("{}.\u{a0}{} {}", day.day(), months[usize::try_from(day.month()).expect("a month") - 1], day.year());
     assert!(label.contains("Zwei Wochen Pause") && label.contains(&named), "{named}: {label}");
     let (_, page) = world.choose(&link, &[("all", &until)]).await;
     assert!(page.contains("Gespeichert.") && page.contains(&named), "{page}");
@@ -214,7 +215,9 @@ async fn a_scanner_that_presses_all_it_sees_changes_no_row() {
             assert_eq!(answers.len(), 1);
             assert!(link.ends_with(&answers[0].1) && answers[0].0 == StatusCode::SEE_OTHER, "{answers:?}");
         }
-        // The address that the form is sent to can be fetched too.
+        // The addresses that a press leads to can be fetched too.
+        let saved = format!("{link}?all=on&{}=on", about(&other));
+        assert_eq!(world.fetch(Method::GET, &saved).await.0, StatusCode::OK);
         assert_eq!(world.fetch(Method::GET, &format!("{link}/preferences")).await.0, StatusCode::OK);
     }
     assert_eq!(world.rows(), rows);

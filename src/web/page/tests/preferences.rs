@@ -43,6 +43,20 @@ fn chosen_by(value: &str) -> Choices {
 }
 
 #[test]
+fn eleven_banks_are_a_small_page_in_every_language() {
+    for language in Language::ALL {
+        let bank = |number| BankLetters {
+            item: ItemId::parse(format!("eVBnVMp7zdTJLkRNr33Rs6zr7KNJqBFL9D{number:03}")).unwrap(),
+            name: Some("First Platypus Bank of the Northern Territories and the Islands".to_owned()),
+            letters: if number % 2 == 0 { Letters::On } else { Letters::From(time("2026-12-31T00:00:00Z")) },
+        };
+        let many = Preferences { banks: (0..11).map(bank).collect(), ..preferences(Letters::On, None) };
+        let page = seen_in(language, |view| unsubscribe(view, &UnsubscribePage::Preferences(many)));
+        assert!(page.html().len() <= 25 * 1024, "{}: {} bytes", language.tag(), page.html().len());
+    }
+}
+
+#[test]
 fn a_form_says_what_is_heard() {
     let item = |id: &str| ItemId::parse(id).unwrap();
     let choices = Choices {
@@ -78,5 +92,5 @@ fn the_page_offers_to_take_back_only_what_was_saved() {
 #[test]
 fn who_cannot_be_reached_is_told_so() {
     assert!(html(Letters::Off).contains("do not reach you") && !html(Letters::On).contains("do not reach you"));
-    assert!(html(Letters::Off).contains("turned off on Friday, 20 November 2026"));
+    assert!(html(Letters::Off).contains("turned off on Friday, 20\u{a0}November 2026"));
 }
