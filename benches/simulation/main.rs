@@ -4,12 +4,15 @@
 //! - **stored**: some of the same seeds through the core and the real store: the Items have to be equal in the end;
 //! - **outage**: 100,000 Items, with Plaid away for 72 hours and every webhook of that time lost: how long after the end is
 //!   every Item known as it is, at no more than 1,000 calls a minute? The same on a scale of 1 to 50 through the store;
-//! - **planted**: mistakes that have to be found, or the rest shows nothing.
+//! - **planted**: mistakes that have to be found, or the rest shows nothing;
+//! - **year**: see [`year`]: 100,000 users, and what each letter of a year is held against.
 //!
-//! `cargo bench --bench simulation` takes some minutes, `-- --quick` some seconds; `-- --seeds N` and `-- --items N` change
-//! how much. It ends 1 if anything is wrong.
+//! `cargo bench --bench simulation` takes some minutes, `-- --quick` some seconds; `-- --seeds N`, `-- --items N` and
+//! `-- --users N` change how much, `-- --year` leaves the rest out, `-- --seed N` is another year. It ends 1 if anything is
+//! wrong.
 
 mod sim;
+mod year;
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -129,11 +132,17 @@ fn main() -> ExitCode {
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let seeds = number("--seeds", if quick { 40 } else { 2000 });
     let items = usize::try_from(number("--items", if quick { 2000 } else { 100_000 })).expect("a number of Items");
+    let users = u32::try_from(number("--users", if quick { 3000 } else { 100_000 })).expect("a number of users");
+    let year_is_wrong = year::all(number("--seed", 1), users, quick);
+    if arguments.iter().any(|argument| argument == "--year") {
+        return if year_is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    }
     let twice = pure(&Plan::rough(1)).hash == pure(&Plan::rough(1)).hash
         && pure(&Plan::rough(1)).hash != pure(&Plan::rough(2)).hash;
     println!("replay: seed 1 twice is {}", if twice { "the same" } else { "not the same" });
     let per_minute = u32::try_from(items / 100).expect("a number of calls");
     let wrong = [
+        year_is_wrong,
         !twice,
         worlds(seeds),
         same_in_the_store(if quick { 2 } else { 10 }),

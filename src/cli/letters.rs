@@ -196,11 +196,15 @@ fn fields(letter: &Letter) -> Fields {
         .with("Attempts", letter.attempts.to_string())
         .with_some("Reply", letter.reply.as_ref())
         .with_some("Note", letter.note.as_ref());
-    letter.lines.iter().fold(fields, |fields, line| fields.with("Says", says(line)))
+    letter.lines.iter().fold(fields, |fields, line| fields.with("Says", says(line, &letter.status)))
 }
 
-fn says(line: &Line) -> String {
-    let taken_out = if line.dropped { "; taken out, since it was not so any more" } else { "" };
+fn says(line: &Line, status: &str) -> String {
+    let taken_out = match (line.dropped, status) {
+        (false, _) => "",
+        (true, "bounced") => "; not delivered, so another address would get it",
+        (true, _) => "; taken out, since it was not so any more",
+    };
     format!("{}: {}{taken_out}", line.item_id, words::topic(&line.topic, line.kind.as_deref(), line.rung))
 }
 
@@ -213,7 +217,7 @@ fn plans(plans: &[Plan]) -> Table {
             table.row([plan.user_id.clone(), "now".to_owned(), "on its way".to_owned(), String::new()]);
         }
         for letter in &plan.letters {
-            let lines: Vec<String> = letter.lines.iter().map(says).collect();
+            let lines: Vec<String> = letter.lines.iter().map(|line| says(line, "planned")).collect();
             table.row([plan.user_id.clone(), minute(letter.at), lines.join("; "), "due".to_owned()]);
         }
         if plan.letters.is_empty() && !plan.underway {
@@ -235,7 +239,7 @@ pub(super) fn said(plan: &Plan) -> String {
         text.push_str(&format!("  now                   a letter to {} is on its way\n", plan.user_id));
     }
     for letter in &plan.letters {
-        let lines: Vec<String> = letter.lines.iter().map(says).collect();
+        let lines: Vec<String> = letter.lines.iter().map(|line| says(line, "planned")).collect();
         text.push_str(&format!("  {}  to {}: {}\n", second(letter.at), plan.user_id, lines.join("; ")));
     }
     let no = if plan.letters.is_empty() { "No letter" } else { "Then none" };

@@ -224,7 +224,7 @@ pub fn compose(
         None => Composition::Nothing(Silence::WindowNeverOpens),
         Some(until) if until > now => Composition::Wait { until, why: Delay::SendWindow },
         Some(_) => {
-            lines.sort_by(|a, b| urgency(a.topic).cmp(&urgency(b.topic)).then_with(|| a.item.cmp(&b.item)));
+            sort(&mut lines);
             Composition::Write(lines)
         }
     }
@@ -465,7 +465,11 @@ fn capped_until(item: &Item, sent: &[Sent], now: Timestamp) -> Option<Timestamp>
     times.get(ITEM_LETTERS_MAX - 1).map(|oldest| after(*oldest, ITEM_LETTERS_SPAN))
 }
 
-/// Most urgent first; "it works again" last.
+/// Puts the lines of a letter into their order: the most urgent first, "it works again" last.
+pub fn sort(lines: &mut [Line]) {
+    lines.sort_by(|a, b| urgency(a.topic).cmp(&urgency(b.topic)).then_with(|| a.item.cmp(&b.item)));
+}
+
 fn urgency(topic: Topic) -> u8 {
     match topic {
         Topic::Reminder { kind: Kind::Revoked, .. } => 0,

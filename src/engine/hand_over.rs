@@ -30,7 +30,7 @@ struct Said<'a> {
 impl Engine {
     /// Tells the application that a letter is due.
     pub(super) async fn hand_over(&self, post: &Post) -> LetterOutcome {
-        let departure = post.departure(&self.config.mail);
+        let departure = post.departure(&self.config);
         match self.store.hand_over(departure, facts(post), self.clock.now()).await {
             Ok((begun, told)) => match told {
                 Some(event) => {

@@ -17,7 +17,7 @@ use super::dispatch::Observed;
 use super::paper;
 use super::told::{alarm, log};
 use super::traffic::Caller;
-use crate::config::{self, Config, Security};
+use crate::config::{Config, Security};
 use crate::domain::compose::{Channel, Line, still_wanted};
 use crate::domain::event::{Event, Topic};
 use crate::domain::ids::ItemId;
@@ -68,6 +68,9 @@ pub fn server(config: &Config) -> Result<Option<smtp::Server>, rustls::Error> {
 /// Why a letter waits that would send its user to a bank that is down.
 const BANK_DOWN: &str = "the bank is down: Plaid's institution status says that nobody can log in there";
 
+/// Why a letter waits for the morning.
+const NIGHT: &str = "it is night where the user is";
+
 /// Whether the banks of a letter's Items are up.
 enum Doors {
     /// All of them.
@@ -105,17 +108,20 @@ pub(super) struct Post {
 }
 
 impl Post {
-    pub(super) fn departure(&self, mail: &config::Mail) -> Departure {
-        let (channel, to) = (mail.channel(), self.profile.email.clone());
+    pub(super) fn departure(&self, config: &Config) -> Departure {
+        let (channel, to) = (config.mail.channel(), self.profile.email.clone());
         // What the mailbox provider thinks of senders is the business of whoever sends.
-        let cap = to.as_ref().filter(|_| channel == Channel::Mail).and_then(|to| mail.daily_caps.of(to.domain()));
+        let capped = to.as_ref().filter(|_| channel == Channel::Mail);
+        let cap = capped.and_then(|to| config.mail.daily_caps.of(to.domain()));
         Departure {
             id: self.letter.id,
             user: self.letter.user.clone(),
             channel,
             cap: cap.cloned(),
             to,
-            asked_for: self.letter.lines.iter().any(|line| line.topic == Topic::FreshLink),
+            asked_for: is_asked_for(&self.letter.lines),
+            send_window: config.reminders.send_window.clone(),
+            default_zone: config.app.time_zone.zone().clone(),
             language: self.language.tag().to_owned(),
             subject: self.rendered.subject.clone(),
         }
@@ -124,6 +130,7 @@ impl Post {
     /// What becomes of a letter that may not go.
     pub(super) fn not_begun(&self, begun: Begun) -> LetterOutcome {
         match begun {
+            Begun::Night(until) => LetterOutcome::Deferred { until, why: NIGHT.to_owned(), attempt: false },
             Begun::Full(until) => {
                 let why = "the cap of the mailbox provider is used up for today: [mail] daily_caps".to_owned();
                 LetterOutcome::Deferred { until, why, attempt: false }
@@ -231,7 +238,7 @@ impl Engine {
         match policy.send_window.opens_at(now, &user.time_zone) {
             _ if is_asked_for => {}
             Some(until) if until > now => {
-                let why = "it is night where the user is".to_owned();
+                let why = NIGHT.to_owned();
                 return Ok(Ready::Settle(LetterOutcome::Deferred { until, why, attempt: false }));
             }
             Some(_) => {}
@@ -303,14 +310,14 @@ impl Engine {
         };
         let mut begun = Begun::Go;
         let begin = async || {
-            begun = self.store.start_data(post.departure(mail), self.clock.now()).await?;
+            begun = self.store.start_data(post.departure(&self.config), self.clock.now()).await?;
             if begun == Begun::Go { Ok(()) } else { Err(NotNow::Begun) }
         };
         let outcome = server.send(message.envelope(), &message.formatted(), begin).await;
         self.keep_connections();
         match begun {
             Begun::Go => self.outcome(post, outcome),
-            Begun::Unwanted | Begun::Full(_) => post.not_begun(begun),
+            Begun::Unwanted | Begun::Night(_) | Begun::Full(_) => post.not_begun(begun),
         }
     }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::columns::{Record, ms};
 use super::error::StoreError;
 use super::pauses::{self, Gate};
-use crate::domain::compose::{Line, Sent};
+use crate::domain::compose::{self, Line, Sent};
 use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Mention, Topic};
 use crate::domain::ids::{ItemId, LetterId, UserId};
@@ -105,6 +105,8 @@ pub enum Begun {
     Go,
     /// Its user wants no letters now, or the address takes none: that was said a moment ago.
     Unwanted,
+    /// It is night where the user is, until then: the day ended, or the user moved, a moment ago.
+    Night(Timestamp),
     /// The mailbox provider takes no more of our letters before then.
     Full(Timestamp),
 }
@@ -246,8 +248,7 @@ fn letter_id(record: &Record<'_>) -> Result<LetterId, StoreError> {
 }
 
 fn lines(connection: &Connection, letter: &str) -> Result<Vec<Line>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("select * from letter_lines where letter_id = ?1 and dropped = 0 order by item_id")?;
+    let mut statement = connection.prepare_cached("select * from letter_lines where letter_id = ?1 and dropped = 0")?;
     let mut rows = statement.query([letter])?;
     let mut lines = Vec::new();
     while let Some(row) = rows.next()? {
@@ -259,6 +260,7 @@ fn lines(connection: &Connection, letter: &str) -> Result<Vec<Line>, StoreError>
         };
         lines.push(Line { item: record.item_id("item_id")?, episode: record.count("episode")?, topic });
     }
+    compose::sort(&mut lines);
     Ok(lines)
 }
 

@@ -1,17 +1,21 @@
 //! The tables `pauses` and `provider_days`: what holds all letters back, or those to one mailbox provider.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, named_params};
 use serde::Serialize;
 
 use super::columns::{Record, ms, name_of};
 use super::error::StoreError;
 use super::events;
+use super::letters::LetterOutcome;
 use crate::domain::bounces::{WINDOW, are_an_alarm, wait_before_try};
 use crate::domain::provider::Cap;
 
 /// How long the one letter that tries whether the sender is believed again keeps the others waiting, at most.
 const TRY_TIME_MAX_MS: i64 = 15 * 60 * 1000;
+
+/// How long a letter waits at least whose address is said to be gone while too many are.
+const DOUBT: SignedDuration = SignedDuration::from_hours(1);
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -152,6 +156,19 @@ fn last_letters(connection: &Connection) -> Result<(u32, u32), StoreError> {
         Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?))
     })?;
     Ok(figures)
+}
+
+/// While so many letters come back that it is an alarm, no address is given up: the mail server may be wrong about all.
+pub(crate) fn doubted(
+    connection: &Connection,
+    outcome: LetterOutcome,
+    now: Timestamp,
+) -> Result<LetterOutcome, StoreError> {
+    let LetterOutcome::Bounced { why, gone: Some(gone) } = outcome else { return Ok(outcome) };
+    if open(connection)?.is_some_and(|pause| pause.why == PauseReason::Bounces) {
+        return Ok(LetterOutcome::Deferred { until: super::later(now, DOUBT), why, attempt: false });
+    }
+    Ok(LetterOutcome::Bounced { why, gone: Some(gone) })
 }
 
 /// When the oldest of the last letters was settled: what was believed since then is in doubt.

@@ -1,11 +1,12 @@
 //! The simulation's small version: some worlds through the core, one of them through the real store, and mistakes that have
-//! to be found. `cargo bench --bench simulation` has thousands, and 100,000 Items after an outage.
+//! to be found; and a year of some hundred users, with mistakes of its own. `cargo bench --bench simulation` has thousands,
+//! 100,000 Items after an outage, and a year of 100,000 users.
 
 use relinkd::domain::policy::Policy;
 
 use sim::pure::Pure;
 use sim::stored::Stored;
-use sim::{Outcome, Plan, Planted, live};
+use sim::{Outcome, Plan, Planted, live, year};
 
 #[path = "../../benches/simulation/sim/mod.rs"]
 mod sim;
@@ -62,4 +63,77 @@ fn mistakes_are_found() {
         let found = (0..5).any(|seed| !pure(&Plan { planted, ..plan(seed, 50) }).wrong.is_empty());
         assert!(found, "{planted:?} is not noticed, so the other tests show nothing");
     }
+}
+
+fn year(plan: &year::Plan) -> year::Outcome {
+    year::live(plan, &mut Pure::new(year::policy(plan.planted)))
+}
+
+fn wrong(outcome: &year::Outcome) -> Vec<String> {
+    let said = outcome.wrong.iter().take(5);
+    said.map(|wrong| format!("user {} at {}: {:?}: {}", wrong.user, wrong.at, wrong.claim, wrong.what)).collect()
+}
+
+/// Nothing is wrong, and enough happened to show something.
+fn is_as_claimed(outcome: &year::Outcome, letters: u64) {
+    assert_eq!(wrong(outcome), Vec::<String>::new());
+    assert!(outcome.counted("letters") > letters, "{:#?}", outcome.counts);
+    for what in [
+        "lines: login, rung 1",
+        "lines: login, the last",
+        "lines: it works again",
+        "lines: consent ends",
+        "lines: new accounts",
+        "breaks that healed within 30 minutes",
+        "days on which the cap was reached",
+        "ladders that ended, and it was told",
+        "letters withheld",
+        "moves",
+        "opt-outs",
+    ] {
+        assert!(outcome.counted(what) > 0, "{what}: {:#?}", outcome.counts);
+    }
+}
+
+#[test]
+fn a_year_of_users_everywhere_brings_no_letter_too_many_and_none_too_few() {
+    let outcome = year(&year::Plan::year(1, 600));
+    is_as_claimed(&outcome, 1000);
+    assert!((30..24 * 60).contains(&outcome.waited_at_most(500)), "{} min", outcome.waited_at_most(500));
+    for what in [
+        "outages: many logins fail, shorter than six hours",
+        "outages: logins fail for longer than six hours",
+        "outages: the bank is down",
+        "bounces",
+        "users snoozed",
+        "Items snoozed",
+    ] {
+        assert!(outcome.counted(what) > 0, "{what}: {:#?}", outcome.counts);
+    }
+}
+
+#[test]
+fn the_real_store_sends_the_same_letters_in_a_year() {
+    let plan = year::Plan::year(2, 40);
+    let kept = year::live(&plan, &mut Stored::new(year::policy(plan.planted)));
+    assert_eq!(wrong(&kept), Vec::<String>::new());
+    assert!(kept.letters.len() > 60, "{:#?}", kept.counts);
+    assert_eq!(kept.letters, year(&plan).letters);
+}
+
+#[test]
+fn mistakes_about_letters_are_found_within_the_year() {
+    for planted in year::Planted::ALL {
+        let outcome = year(&year::Plan { planted, stops: true, ..year::Plan::year(1, 600) });
+        assert!(!outcome.wrong.is_empty(), "{planted:?} is not noticed, so the other tests show nothing");
+    }
+}
+
+#[test]
+fn the_years_time_zones_have_all_the_winter_offsets_there_are() {
+    let offsets = year::winter_offsets();
+    assert_eq!(offsets.len(), 38);
+    assert!(
+        [12 * 3600 + 45 * 60, 8 * 3600 + 45 * 60, -9 * 3600 - 30 * 60].iter().all(|offset| offsets.contains(offset))
+    );
 }

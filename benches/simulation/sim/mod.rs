@@ -6,12 +6,16 @@
 //! store. The same seed leads both through the same calls, so that their Items have to be equal in the end.
 
 mod chance;
+mod office;
 mod plan;
+mod post;
 pub mod pure;
 mod shell;
 pub mod stored;
+mod stored_post;
 mod truth;
 mod world;
+pub mod year;
 
 pub use plan::{Outcome, Plan, Planted};
 pub use world::live;

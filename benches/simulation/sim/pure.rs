@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use relinkd::domain::effect::Effect;
+use relinkd::domain::compose::speaks_at;
+use relinkd::domain::effect::{Effect, Notice};
 use relinkd::domain::event::Event;
-use relinkd::domain::ids::{ItemId, UserId};
+use relinkd::domain::ids::ItemId;
 use relinkd::domain::item::Item;
 use relinkd::domain::policy::Policy;
 use relinkd::domain::transition::transition;
 use relinkd::plaid::webhook::{Meaning, meaning, read};
 use relinkd::store::Floors;
 
-use super::shell::{Done, Held, Next, Shell, Taken};
+use super::office::Office;
+use super::shell::{Done, Held, NewItem, Next, Shell, Taken};
 
 struct Slot {
     item: Item,
@@ -29,7 +31,9 @@ struct Row {
 }
 
 pub struct Pure {
-    policy: Policy,
+    pub(super) policy: Policy,
+    /// Users and their letters.
+    pub(super) office: Office,
     slots: HashMap<ItemId, Slot>,
     ticks: BTreeSet<(Timestamp, ItemId)>,
     /// By turn, for the others and for the suspects.
@@ -44,6 +48,7 @@ impl Pure {
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
+            office: Office::default(),
             slots: HashMap::new(),
             ticks: BTreeSet::new(),
             turns: [BTreeSet::new(), BTreeSet::new()],
@@ -86,15 +91,46 @@ impl Pure {
         let due_at = self.outbox[&key].due_at;
         self.free.insert((due_at, key));
     }
+
+    /// Takes a step. Answers what the operator and the application are told.
+    pub(super) fn take(&mut self, id: &ItemId, event: &Event, now: Timestamp) -> Vec<Notice> {
+        let Some(slot) = self.slots.get(id) else { return Vec::new() };
+        let step = transition(&slot.item, event, now, &self.policy);
+        let checked_at = slot.checked_at.max(step.item.observed_at.unwrap_or(Timestamp::UNIX_EPOCH));
+        // What changes nothing, or only says again what is known, moves no appointment; but a tick's moment is behind us.
+        let says_again = Item { observed_at: slot.item.observed_at, ..step.item.clone() } == slot.item;
+        let same = step.item == slot.item || says_again && step.effects.is_empty();
+        let unchanged = same && step.closed.is_empty() && !matches!(event, Event::Tick);
+        let due_at = if unchanged { slot.due_at } else { step.item.due_at(now) };
+        if !unchanged {
+            let speaks = speaks_at(&step.item, now, &self.policy);
+            self.office.stepped(&slot.item, &step.item, speaks, now);
+        }
+        self.place(id, Slot { item: step.item, due_at, checked_at });
+        let mut told = Vec::new();
+        for effect in step.effects {
+            self.put(id, &effect);
+            if let Effect::Tell(notice) = effect {
+                told.push(notice);
+            }
+        }
+        told
+    }
+
+    pub(super) fn item(&self, id: &ItemId) -> Option<&Item> {
+        self.slots.get(id).map(|slot| &slot.item)
+    }
 }
 
 impl Shell for Pure {
-    fn register(&mut self, items: &[ItemId], now: Timestamp) {
-        for id in items {
-            let user = UserId::parse("user-1").expect("an id");
-            let item = Item::new(id.clone(), user.clone(), None, now);
-            self.place(id, Slot { item, due_at: None, checked_at: Timestamp::UNIX_EPOCH });
-            self.step(id, Event::Registered { user, institution: None }, now);
+    fn register(&mut self, items: &[NewItem], now: Timestamp) {
+        for NewItem { id, user, bank } in items {
+            if !self.slots.contains_key(id) {
+                let item = Item::new(id.clone(), user.clone(), None, now);
+                self.place(id, Slot { item, due_at: None, checked_at: Timestamp::UNIX_EPOCH });
+                self.office.own(user, id, bank.as_ref());
+            }
+            self.step(id, Event::Registered { user: user.clone(), institution: bank.clone() }, now);
         }
     }
 
@@ -175,18 +211,7 @@ impl Shell for Pure {
     }
 
     fn step(&mut self, id: &ItemId, event: Event, now: Timestamp) {
-        let Some(slot) = self.slots.get(id) else { return };
-        let step = transition(&slot.item, &event, now, &self.policy);
-        let checked_at = slot.checked_at.max(step.item.observed_at.unwrap_or(Timestamp::UNIX_EPOCH));
-        // What changes nothing, or only says again what is known, moves no appointment; but a tick's moment is behind us.
-        let says_again = Item { observed_at: slot.item.observed_at, ..step.item.clone() } == slot.item;
-        let same = step.item == slot.item || says_again && step.effects.is_empty();
-        let unchanged = same && step.closed.is_empty() && !matches!(event, Event::Tick);
-        let due_at = if unchanged { slot.due_at } else { step.item.due_at(now) };
-        self.place(id, Slot { item: step.item, due_at, checked_at });
-        for effect in &step.effects {
-            self.put(id, effect);
-        }
+        self.take(id, &event, now);
     }
 
     fn next(&mut self) -> Next {

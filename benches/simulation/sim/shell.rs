@@ -3,9 +3,17 @@
 use jiff::Timestamp;
 use relinkd::domain::effect::Effect;
 use relinkd::domain::event::Event;
-use relinkd::domain::ids::ItemId;
+use relinkd::domain::ids::{Institution, ItemId, UserId};
 use relinkd::domain::item::Item;
 use relinkd::store::Floors;
+
+/// An Item that is registered.
+#[derive(Clone, Debug)]
+pub struct NewItem {
+    pub id: ItemId,
+    pub user: UserId,
+    pub bank: Option<Institution>,
+}
 
 /// A webhook that was taken.
 #[derive(Clone, Debug)]
@@ -45,7 +53,7 @@ pub struct Next {
 
 /// One of the two ways to live through a world.
 pub trait Shell {
-    fn register(&mut self, items: &[ItemId], now: Timestamp);
+    fn register(&mut self, items: &[NewItem], now: Timestamp);
     fn take_webhook(&mut self, webhook: &Taken);
     /// Reads what waits in the inbox.
     fn ingest(&mut self, now: Timestamp);

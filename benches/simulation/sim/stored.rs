@@ -5,21 +5,21 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use relinkd::domain::effect::Effect;
 use relinkd::domain::event::Event;
-use relinkd::domain::ids::{ItemId, UserId};
+use relinkd::domain::ids::ItemId;
 use relinkd::domain::item::Item;
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
 use relinkd::plaid::webhook::{self, read};
 use relinkd::store::seal::Sealer;
-use relinkd::store::{Age, Claimed, Floors, ItemFilter, Meaning, NewItem, Rule, Settlement, Store, Verdict};
+use relinkd::store::{self, Age, Claimed, Floors, ItemFilter, Meaning, Rule, Settlement, Store, Verdict};
 use tokio::runtime::Runtime;
 
-use super::shell::{Done, Held, Next, Shell, Taken};
+use super::shell::{Done, Held, NewItem, Next, Shell, Taken};
 
 pub struct Stored {
     policy: Policy,
-    store: Store,
-    runtime: Runtime,
+    pub(super) store: Store,
+    pub(super) runtime: Runtime,
     waiting: usize,
     claimed: std::collections::HashMap<(String, i64), Claimed>,
     _folder: tempfile::TempDir,
@@ -37,22 +37,22 @@ impl Stored {
         Self { policy, store, runtime, waiting: 0, claimed: std::collections::HashMap::new(), _folder: folder }
     }
 
-    fn rule(&self, now: Timestamp) -> Rule {
+    pub(super) fn rule(&self, now: Timestamp) -> Rule {
         rule(&self.policy, now)
     }
 }
 
-const READS: &str = "the store answers";
+pub(super) const READS: &str = "the store answers";
 
 impl Shell for Stored {
-    fn register(&mut self, items: &[ItemId], now: Timestamp) {
-        for ids in items.chunks(512) {
-            let registering = ids.iter().map(|id| {
-                let new = NewItem {
+    fn register(&mut self, items: &[NewItem], now: Timestamp) {
+        for some in items.chunks(512) {
+            let registering = some.iter().map(|NewItem { id, user, bank }| {
+                let new = store::NewItem {
                     id: id.clone(),
-                    user: UserId::parse("user-1").expect("an id"),
+                    user: user.clone(),
                     access_token: format!("access-sandbox-{id}"),
-                    institution: None,
+                    institution: bank.clone(),
                     country_codes: None,
                 };
                 self.store.register(new, self.rule(now))

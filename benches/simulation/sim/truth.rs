@@ -11,7 +11,7 @@ pub const NOTICE: SignedDuration = SignedDuration::from_hours(7 * 24);
 const CONSENT: SignedDuration = SignedDuration::from_hours(180 * 24);
 
 /// What is really so.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Truth {
     pub broken: bool,
     pub withdrawn: bool,

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use relinkd::config::Schedule;
 use relinkd::domain::effect::Effect;
 use relinkd::domain::event::Event;
-use relinkd::domain::ids::{ItemId, SessionId};
+use relinkd::domain::ids::{ItemId, SessionId, UserId};
 use relinkd::engine::sweep::floor;
 use relinkd::engine::traffic::{Caller, Leave, Traffic};
 use relinkd::plaid::client::CallError;
@@ -17,7 +17,7 @@ use relinkd::store::Floors;
 
 use super::chance::Chance;
 use super::plan::{Outcome, Plan, Planted};
-use super::shell::{Done, Held, Shell, Taken};
+use super::shell::{Done, Held, NewItem, Shell, Taken};
 use super::truth::{Says, Truth, Turn, life};
 
 /// As many effects as the engine has under way at once, and lets wait before the sweep plans no more.
@@ -115,7 +115,10 @@ pub fn live<S: Shell>(plan: &Plan, shell: &mut S) -> Outcome {
 
 impl<S: Shell> World<'_, S> {
     fn begin(&mut self) {
-        self.shell.register(&self.ids, self.start);
+        let user = UserId::parse("user-1").expect("an id");
+        let new = |id: &ItemId| NewItem { id: id.clone(), user: user.clone(), bank: None };
+        let items: Vec<NewItem> = self.ids.iter().map(new).collect();
+        self.shell.register(&items, self.start);
         let mut chance = Chance::new(self.plan.seed);
         for item in 0..self.ids.len() {
             for (at, turn) in life(&mut chance, self.start, self.plan.days) {

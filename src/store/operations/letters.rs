@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
 use crate::domain::provider::{Cap, Caps};
+use crate::domain::window::SendWindow;
 use crate::store::letter_views::{self, LetterFilter, LetterView, Outgoing};
 use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome};
 use crate::store::pauses::{Ender, Pause, PauseReason};
@@ -24,10 +25,7 @@ use crate::store::seal::Sealer;
 use crate::store::steps::{Rule, Told};
 use crate::store::suppressions::{self, Suppression, Teller};
 use crate::store::users::{NewProfile, Profile};
-use crate::store::{Purpose, Store, events, items, later, letters, links, pauses, steps, users};
-
-/// How long a letter waits at least whose address is said to be gone while too many are.
-const DOUBT: SignedDuration = SignedDuration::from_hours(1);
+use crate::store::{Purpose, Store, events, items, letters, links, pauses, steps, users};
 
 /// What follows for a user from all Items, the letters sent so far and the circumstances.
 pub type Compose = dyn Fn(&User, &[Item], &[Sent], &Circumstances) -> Composition + Send + Sync;
@@ -72,6 +70,10 @@ pub struct Departure {
     pub cap: Option<Cap>,
     /// Whether the user asked for it a moment ago.
     pub asked_for: bool,
+    /// When letters may leave that nobody asked for.
+    pub send_window: SendWindow,
+    /// The time zone of users who gave none.
+    pub default_zone: TimeZone,
     /// Its language.
     pub language: String,
     /// Its subject.
@@ -301,9 +303,7 @@ impl Store {
     pub async fn drop_lines(&self, letter: LetterId, lines: Vec<Line>, rule: Rule) -> Result<Vec<Told>> {
         let operation = move |connection: &Connection| {
             let mut told = Vec::new();
-            let items: Vec<ItemId> = lines.iter().map(|line| line.item.clone()).collect();
-            letters::drop_lines(connection, letter, &items)?;
-            mention(connection, &rule, letter, &lines, Event::LetterWithheld, &mut told)?;
+            give_back(connection, &rule, letter, &lines, &mut told)?;
             Ok(told)
         };
         self.threads.write(operation).await
@@ -329,7 +329,7 @@ impl Store {
             let begun = begin(connection, &inner.sealer, &letter, now)?;
             let told = match begun {
                 Begun::Go => Some(events::letter_due(connection, letter.id, &letter.user, data, now)?),
-                Begun::Unwanted | Begun::Full(_) => None,
+                Begun::Unwanted | Begun::Night(_) | Begun::Full(_) => None,
             };
             Ok((begun, told))
         };
@@ -344,7 +344,7 @@ impl Store {
         let inner = Arc::clone(&self.inner);
         let operation = move |connection: &Connection| {
             let mut settled = Settled::default();
-            let outcome = doubted(connection, outcome.clone(), rule.now)?;
+            let outcome = pauses::doubted(connection, outcome.clone(), rule.now)?;
             letters::settle(connection, letter.id, &outcome, rule.now)?;
             let told = &mut settled.told;
             match &outcome {
@@ -366,13 +366,14 @@ impl Store {
                     mention(connection, &rule, letter.id, &letter.lines, Event::LetterSent, told)?;
                 }
                 LetterOutcome::Withheld { .. } => {
-                    let items: Vec<ItemId> = letter.lines.iter().map(|line| line.item.clone()).collect();
-                    letters::drop_lines(connection, letter.id, &items)?;
-                    mention(connection, &rule, letter.id, &letter.lines, Event::LetterWithheld, told)?;
+                    give_back(connection, &rule, letter.id, &letter.lines, told)?;
                     pauses::try_another(connection, rule.now)?;
                 }
+                // What else was refused would be refused again.
                 LetterOutcome::Bounced { gone: None, .. } => {}
                 LetterOutcome::Bounced { why, gone: Some(address) } => {
+                    // Nobody read it. Once the user has another address, it is to say what this letter could not.
+                    give_back(connection, &rule, letter.id, &letter.lines, told)?;
                     let hmac = suppressions::hmac(&inner.sealer, address);
                     let suppression =
                         Suppression { reason: NoLetters::Gone, source: Teller::Smtp, note: Some(why.clone()) };
@@ -440,12 +441,19 @@ impl Store {
 /// Notes that a letter is about to leave, if it may.
 fn begin(connection: &Connection, sealer: &Sealer, letter: &Departure, now: Timestamp) -> Result<Begun> {
     let Some(profile) = users::get(connection, sealer, &letter.user)? else { return Ok(Begun::Unwanted) };
-    // Time zones do not matter for this question. A link that the user asks for now comes in a pause too.
-    let mut person = profile.for_letters(&TimeZone::UTC, letter.channel);
+    // A link that the user asks for now comes in a pause too, and at night.
+    let mut person = profile.for_letters(&letter.default_zone, letter.channel);
     person.snoozed_until = person.snoozed_until.filter(|_| !letter.asked_for);
     let is_unwanted = is_silent(&person, now) || letters::has_unwanted_line(connection, letter.id, now)?;
     if profile.email != letter.to || is_unwanted {
         return Ok(Begun::Unwanted);
+    }
+    if !letter.asked_for {
+        match letter.send_window.opens_at(now, &person.time_zone) {
+            None => return Ok(Begun::Unwanted),
+            Some(until) if until > now => return Ok(Begun::Night(until)),
+            Some(_) => {}
+        }
     }
     if let Some(cap) = &letter.cap
         && let Some(until) = letters::count_for_provider(connection, letter.id, cap, now)?
@@ -457,13 +465,17 @@ fn begin(connection: &Connection, sealer: &Sealer, letter: &Departure, now: Time
     Ok(Begun::Go)
 }
 
-/// While so many letters come back that it is an alarm, no address is given up: the mail server may be wrong about all.
-fn doubted(connection: &Connection, outcome: LetterOutcome, now: Timestamp) -> Result<LetterOutcome> {
-    let LetterOutcome::Bounced { why, gone: Some(gone) } = outcome else { return Ok(outcome) };
-    if pauses::open(connection)?.is_some_and(|pause| pause.why == PauseReason::Bounces) {
-        return Ok(LetterOutcome::Deferred { until: later(now, DOUBT), why, attempt: false });
-    }
-    Ok(LetterOutcome::Bounced { why, gone: Some(gone) })
+/// Takes lines out of a letter that does not say them: their rungs are free again.
+fn give_back(
+    connection: &Connection,
+    rule: &Rule,
+    letter: LetterId,
+    lines: &[Line],
+    told: &mut Vec<Told>,
+) -> Result<()> {
+    let items: Vec<ItemId> = lines.iter().map(|line| line.item.clone()).collect();
+    letters::drop_lines(connection, letter, &items)?;
+    mention(connection, rule, letter, lines, Event::LetterWithheld, told)
 }
 
 /// Tells each Item what became of a letter that speaks of it.

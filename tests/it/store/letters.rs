@@ -9,6 +9,7 @@ use relinkd::domain::ids::{LetterId, UserId};
 use relinkd::domain::item::{Kind, UNTIL_RESUMED};
 use relinkd::domain::policy::Policy;
 use relinkd::domain::provider::Caps;
+use relinkd::domain::window::SendWindow;
 use relinkd::engine::apply::rule;
 use relinkd::store::{
     Begun, ClaimedLetter, Composed, Composer, Departure, EventFilter, LetterFilter, LetterOutcome, LetterView,
@@ -66,12 +67,29 @@ fn address() -> EmailAddress {
 
 fn departure(number: u128, channel: Channel) -> Departure {
     let (language, subject) = ("en".to_owned(), "Subject".to_owned());
-    let to = Some(address());
-    Departure { id: letter(number), user: user(), channel, to, cap: None, asked_for: false, language, subject }
+    Departure {
+        id: letter(number),
+        user: user(),
+        channel,
+        to: Some(address()),
+        cap: None,
+        asked_for: false,
+        send_window: SendWindow::parse("* * * * * *").expect("a window"),
+        default_zone: TimeZone::UTC,
+        language,
+        subject,
+    }
 }
 
 async fn begin(store: &Store, number: u128) -> Result<Begun, StoreError> {
     store.start_data(departure(number, Channel::Mail), at(0)).await
+}
+
+/// Begins while letters may leave at these times only; or a letter that was asked for.
+async fn begin_in(store: &Store, number: u128, window: &str, asked_for: bool) -> Begun {
+    let send_window = SendWindow::parse(window).expect("a window");
+    let departure = Departure { asked_for, send_window, ..departure(number, Channel::Mail) };
+    store.start_data(departure, at(0)).await.expect("it is leased")
 }
 
 /// The number of the event by which the application hears of the letter.
@@ -127,6 +145,17 @@ async fn a_letter_goes_from_composed_to_accepted() {
 }
 
 #[tokio::test]
+async fn the_most_urgent_line_stands_first_whatever_its_item_is_called() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    register(&store, "item-0", "user-1", at(0)).await;
+    let word = Line { item: item_id("item-0"), episode: 1, topic: Topic::WorksAgain };
+    compose(&store, 1, 10, vec![reminder(0), word.clone()]).await.expect("composed");
+    let claimed = claim(&store, 10).await.pop().expect("a claim");
+    assert_eq!(claimed.lines, [reminder(0), word]);
+}
+
+#[tokio::test]
 async fn a_body_goes_out_only_under_a_lease() {
     let place = Place::new();
     let store = with_a_broken_item(&place).await;
@@ -156,6 +185,20 @@ async fn a_body_does_not_go_out_about_a_bank_that_was_paused_a_moment_ago() {
         store.step(item_id("item-1"), paused, "test".to_owned(), rule).await.expect("a step");
         assert_eq!(begin(&store, 1).await.expect("it is leased"), begun, "{topic:?} until {until}");
     }
+}
+
+#[tokio::test]
+async fn a_body_does_not_go_out_at_night_however_long_the_dialogue_took() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
+    assert_eq!(claim(&store, 10).await.len(), 1);
+    let (day, night) = ("* * 9-17 * * *", "* * 18-23,0-8 * * *");
+    let open = [day, night].map(|window| SendWindow::parse(window).expect("a window").opens_at(at(0), &TimeZone::UTC));
+    let (shut, until) = if open[0] == Some(at(0)) { (night, open[1]) } else { (day, open[0]) };
+    assert_eq!(begin_in(&store, 1, shut, false).await, Begun::Night(until.expect("later")));
+    assert_eq!(view(&store).await.status, "leased");
+    assert_eq!(begin_in(&store, 1, shut, true).await, Begun::Go, "somebody waits for it");
 }
 
 #[tokio::test]
@@ -253,7 +296,19 @@ async fn a_bounce_that_names_the_address_stops_letters_to_it() {
     settle(&store, claimed, LetterOutcome::Bounced { why: "550 gone".to_owned(), gone: Some(address()) }, 11).await;
     let profile = store.user(user()).await.expect("it reads").expect("it is there");
     assert_eq!(profile.suppressed_at, Some(at(11)));
+    assert_eq!(ladder(&store).await, (0, 0), "nobody read it: another address is to get the same letter");
     assert_eq!(claim(&store, 1_000_000).await, []);
+    compose(&store, 2, 12, vec![reminder(0)]).await.expect("the rung is free again");
+}
+
+#[tokio::test]
+async fn a_bounce_that_blames_nobody_is_not_written_again() {
+    let place = Place::new();
+    let store = with_a_broken_item(&place).await;
+    compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
+    let claimed = claim(&store, 10).await.pop().expect("a claim");
+    settle(&store, claimed, LetterOutcome::Bounced { why: "554 no".to_owned(), gone: None }, 11).await;
+    assert_eq!(ladder(&store).await, (1, 0), "or it would be refused again and again");
 }
 
 #[tokio::test]

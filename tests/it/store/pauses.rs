@@ -8,6 +8,7 @@ use relinkd::domain::ids::{LetterId, UserId};
 use relinkd::domain::item::Kind;
 use relinkd::domain::policy::Policy;
 use relinkd::domain::provider::{Cap, Caps};
+use relinkd::domain::window::SendWindow;
 use relinkd::engine::apply::rule;
 use relinkd::store::{
     Begun, ClaimedLetter, Composer, Departure, EventFilter, LetterOutcome, NewProfile, PauseReason, Store,
@@ -88,6 +89,8 @@ async fn begin(store: &Store, number: u32, domain: &str, caps: &Caps, second: i6
         asked_for: false,
         language: "en".to_owned(),
         subject: "Subject".to_owned(),
+        send_window: SendWindow::parse("* * * * * *").expect("a window"),
+        default_zone: TimeZone::UTC,
     };
     store.start_data(departure, at(second)).await.expect("it writes")
 }

@@ -138,6 +138,24 @@ async fn a_recipient_that_is_gone_gets_no_more_until_there_is_a_new_address() {
 }
 
 #[tokio::test]
+async fn what_could_not_be_delivered_is_said_at_the_new_address() {
+    let gone = Mood::Refuses { address: "user-1@mailbox.example", reply: "550 5.1.1 no such user" };
+    let server = MailServer::start(gone).await;
+    let world = World::with(Settings { smtp_url: Some(server.url()), ..Settings::default() }).await;
+    let item = one_item_in(&world).await;
+    world.says(&item, Act::NewAccount).await;
+    world.after(hours(30)).await;
+    assert_eq!(world.statuses().await, ["bounced"], "the only letter that there is about new accounts");
+    world.user_at("user-1", "user-1@other.example").await;
+    world.after(hours(1)).await;
+    assert_eq!(world.statuses().await, ["bounced", "accepted"]);
+    assert!(server.letters()[0].contains("user-1@other.example"));
+    world.after(days(40)).await;
+    assert_eq!(server.letters().len(), 1, "once");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_removed_item_is_not_written_about() {
     let (world, item) = one_item().await;
     world.breaks(&item).await;
