@@ -33,7 +33,7 @@ fn tell(name: &str, plan: &Plan, outcome: &Outcome, began: Instant, live: impl F
     }
     let hours = |permille| f64::from(outcome.waited_at_most(permille)) / 60.0;
     println!(
-        "  the first letter about a broken login: after {:.1} h in the median, {:.1} h at the 99th percentile, {:.1} h at the most",
+        "  the first letter about a broken login, where the provider has no cap: after {:.1} h in the median, {:.1} h at the 99th percentile, {:.1} h at the most",
         hours(500),
         hours(990),
         hours(1000)

@@ -85,7 +85,6 @@ fn is_as_claimed(outcome: &year::Outcome, letters: u64) {
         "lines: consent ends",
         "lines: new accounts",
         "breaks that healed within 30 minutes",
-        "days on which the cap was reached",
         "ladders that ended, and it was told",
         "letters withheld",
         "moves",

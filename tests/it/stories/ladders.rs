@@ -112,6 +112,7 @@ async fn break_repair_and_break_again_is_one_ladder() {
     assert_eq!(last.subject, "Story Budget: keep First Platypus Bank connected?");
     let text = last.text.expect("a text part");
     assert!(text.contains("This is our last email about it."), "{text}");
+    assert!(text.contains("open Story Budget and remove it there, or write to"), "a way to end the connection: {text}");
     world.end().await;
 }
 

@@ -164,8 +164,6 @@ impl<S: Post> World<'_, S> {
             let (count, cap) = (*count, self.plan.provider_cap);
             if count > cap {
                 self.wrong(person, Claim::ProviderCap, format!("number {count} of the day, and the cap is {cap}"));
-            } else if count == cap {
-                self.outcome.count("days on which the cap was reached");
             }
         }
         for line in &letter.lines {

@@ -159,7 +159,7 @@ pub struct Outcome {
     pub wrong: Vec<Wrong>,
     /// Letters by what they say, and other things that were counted.
     pub counts: BTreeMap<&'static str, u64>,
-    /// How long users waited for the first letter about a broken login, in minutes.
+    /// How long users of the other mailbox providers waited for the first letter about a broken login, in minutes.
     pub waited: Vec<u32>,
     pub story: Vec<String>,
     /// Every letter of a small year: when it left, to whom, what it said.

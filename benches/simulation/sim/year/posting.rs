@@ -183,7 +183,10 @@ impl<S: Post> World<'_, S> {
                 self.outcome.count("night fell at the last moment");
                 LetterOutcome::Deferred { until, why: "night".to_owned(), attempt: false }
             }
-            Begun::Full(until) => LetterOutcome::Deferred { until, why: "the cap".to_owned(), attempt: false },
+            Begun::Full(until) => {
+                self.outcome.count("put off by the cap at the last moment");
+                LetterOutcome::Deferred { until, why: "the cap".to_owned(), attempt: false }
+            }
             Begun::Go => {
                 let mut dice = self.dice(person, 107);
                 self.begun(person, &letter, &to);

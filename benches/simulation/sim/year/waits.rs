@@ -124,7 +124,8 @@ impl<S: Post> World<'_, S> {
         let wait = self.books.units[item as usize].waits[about];
         if let Some(since) = wait.since {
             self.judge(item, about, since);
-            if about == LOGIN && wait.letters == 0 && !wait.excused {
+            let is_capped = is_capped(self.books.people[self.books.units[item as usize].person as usize].domain);
+            if about == LOGIN && wait.letters == 0 && !wait.excused && !is_capped {
                 let minutes = now.duration_since(since).as_mins();
                 self.outcome.waited.push(u32::try_from(minutes).unwrap_or(0));
             }
@@ -194,6 +195,8 @@ impl<S: Post> World<'_, S> {
 
     /// The year is over: whoever still waits has waited until now.
     pub fn end_of_waits(&mut self) {
+        let fullest = self.books.provider_days.values().copied().max().unwrap_or(0);
+        self.outcome.counts.insert("letters on the fullest day of the provider that has a cap", u64::from(fullest));
         for item in 0..u32::try_from(self.books.units.len()).expect("few") {
             self.look(item);
             for about in [LOGIN, WORD, EXPIRY, ACCOUNTS] {
