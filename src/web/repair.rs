@@ -82,7 +82,7 @@ pub(super) async fn press(State(engine): State<Engine>, Path(token): Path<String
     };
     match press {
         Ok(press) if is_form => form_answer(&engine, &visit, item, press),
-        Ok(press) => json_answer(press),
+        Ok(press) => json_answer(&engine, &visit, press),
         Err(error) => failed(&engine, &error).into_response(),
     }
 }
@@ -100,11 +100,14 @@ fn settled(item: &Item) -> Option<Press> {
     }
 }
 
-fn json_answer(press: Press) -> Response {
+fn json_answer(engine: &Engine, visit: &Visit, press: Press) -> Response {
     let works_not = |what: &str| (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "trouble": what }))).into_response();
     match press {
         Press::Open { hosted_url: Some(url), .. } => Json(json!({ "hosted_link_url": url })).into_response(),
-        Press::Open { link_token, hosted_url: None, .. } => Json(json!({ "link_token": link_token })).into_response(),
+        Press::Open { link_token, hosted_url: None, .. } => {
+            let words = with_view(engine, visit.profile.as_ref(), page::words_of_link);
+            Json(json!({ "link_token": link_token, "words": words })).into_response()
+        }
         Press::Works => (StatusCode::CONFLICT, Json(json!({ "state": "works" }))).into_response(),
         Press::LinkAnew => (StatusCode::CONFLICT, Json(json!({ "state": "anew" }))).into_response(),
         Press::Gone | Press::Unknown => StatusCode::GONE.into_response(),
@@ -298,8 +301,8 @@ fn link_mode(engine: &Engine, is_in_app: bool) -> LinkMode {
     }
 }
 
-/// Makes a page for a user, or for somebody who is not known.
-pub(super) fn with_view(engine: &Engine, profile: Option<&Profile>, make: impl FnOnce(&View<'_>) -> Page) -> Page {
+/// Makes a page, or a part of one, for a user, or for somebody who is not known.
+pub(super) fn with_view<T>(engine: &Engine, profile: Option<&Profile>, make: impl FnOnce(&View<'_>) -> T) -> T {
     let app = &engine.config.app;
     let brand = Brand {
         name: app.name.clone(),

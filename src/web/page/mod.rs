@@ -8,7 +8,7 @@
 //!
 //! | request | answers |
 //! |---|---|
-//! | `POST {path}/link`, JSON `{"item_id", "renew"?}`; `renew: true` = the token handed out before is dead | 200 `{"link_token"}` (embedded) or `{"hosted_link_url"}` (hosted) · 409 `{"state": "works"` or `"anew"}` · 410 the link or the connection is gone · 429 · 503 `{"trouble": "plaid"`, `"bank"` or `"ours"}` |
+//! | `POST {path}/link`, JSON `{"item_id", "renew"?}`; `renew: true` = the token handed out before is dead | 200 `{"link_token", "words"}` (embedded; [`words_of_link`]) or `{"hosted_link_url"}` (hosted) · 409 `{"state": "works"` or `"anew"}` · 410 the link or the connection is gone · 429 · 503 `{"trouble": "plaid"`, `"bank"` or `"ours"}` |
 //! | the same as a form (`item_id=…`): a browser without script, or one in which Plaid's script is blocked | 303 to Plaid's own page, or a [`Page`] of the same status |
 //! | `POST {path}/done`, JSON `{"item_id", "link_session_id": string or null}`; the first is a claim, the others ask again | 200 `{"state": "works"`, `"checking"` or `"broken"}` · 410 |
 //! | `POST {path}/fresh`, an empty form: a link that does not open any more | 200, one [`Page`] for all |
@@ -274,7 +274,7 @@ struct BankText {
     item: String,
     /// As it stands within a sentence.
     name: String,
-    /// As it stands alone.
+    /// As it stands alone; the page says it only where it differs.
     title: String,
     heading: String,
     reason: String,
@@ -427,14 +427,44 @@ impl<'a> Notice<'a> {
     }
 }
 
+/// What the script says only once Link was opened. It comes with the answer to the press, so that the page is small.
+const OF_LINK: [&str; 14] = [
+    "blocked",
+    "checking",
+    "credentials",
+    "hosted",
+    "left",
+    "limit",
+    "locked",
+    "new_password",
+    "not_shared",
+    "open",
+    "other_login",
+    "setup",
+    "slow",
+    "still_broken",
+];
+
+/// The words that belong to a Link token: what `page.js` says while Link is open and when it ends.
+#[must_use]
+pub fn words_of_link(view: &View<'_>) -> serde_json::Value {
+    script_words(view, words::of(view.language), |key| OF_LINK.contains(&key))
+}
+
+fn script_words(view: &View<'_>, words: &'static Words, wanted: impl Fn(&str) -> bool) -> serde_json::Value {
+    let say = |text: &String| fill(text, &[("brand", &view.brand.name)]);
+    let wanted = words.script.iter().filter(|(key, _)| wanted(key.as_str()));
+    wanted.map(|(key, text)| (key.clone(), say(text).into())).collect::<serde_json::Map<_, _>>().into()
+}
+
 /// What `page.js` reads, as JSON that cannot end the script element around it.
 fn script_data(view: &View<'_>, words: &'static Words, page: &str, mode: &LinkMode) -> String {
-    let say = |text: &String| fill(text, &[("brand", &view.brand.name)]);
     let link_script = match mode {
         LinkMode::Embedded { script, .. } => Some(script.as_str()),
         LinkMode::Hosted { .. } => None,
     };
-    let said: serde_json::Map<_, _> = words.script.iter().map(|(key, text)| (key.clone(), say(text).into())).collect();
+    // Whoever comes back from the bank has pressed before.
+    let said = script_words(view, words, |key| page == "back" || !OF_LINK.contains(&key));
     let data = json!({
         "page": page, "brand": view.brand.name, "link_script": link_script, "finishing": words.back.finishing, "words": said,
     });

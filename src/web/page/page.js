@@ -15,18 +15,19 @@ const ASK_AGAIN_MS = [0, 1500, 2500, 4000, 6000, 8000, 8000];
 
 // What to say when Link ends with an error: by its code, else by its type.
 const CLASSES = {
-INVALID_CREDENTIALS: 'credentials', INVALID_MFA: 'credentials', INVALID_OTP: 'credentials',
-INVALID_PHONE_NUMBER: 'credentials', INVALID_SEND_METHOD: 'credentials',
-INSUFFICIENT_CREDENTIALS: 'left', USER_INPUT_TIMEOUT: 'left',
-ITEM_LOCKED: 'locked', PASSWORD_RESET_REQUIRED: 'new_password', USER_SETUP_REQUIRED: 'setup',
-ACCESS_NOT_GRANTED: 'not_shared', NO_ACCOUNTS: 'not_shared', NO_AUTH_ACCOUNTS: 'not_shared', INVALID_ACCOUNT_ID: 'not_shared',
-INVALID_UPDATED_USERNAME: 'other_login',
-ITEM_NOT_SUPPORTED: 'anew', MFA_NOT_SUPPORTED: 'anew', ITEM_NOT_FOUND: 'anew', USER_PERMISSION_REVOKED: 'anew',
-NO_INVESTMENT_ACCOUNTS: 'anew', NO_INVESTMENT_AUTH_ACCOUNTS: 'anew', NO_LIABILITY_ACCOUNTS: 'anew',
-PRODUCT_NOT_ENABLED: 'anew', PRODUCTS_NOT_SUPPORTED: 'anew', INSTITUTION_NO_LONGER_SUPPORTED: 'anew',
-UNSUPPORTED_RESPONSE: 'ours', UNAUTHORIZED_INSTITUTION: 'ours', INSTITUTION_REGISTRATION_REQUIRED: 'ours',
-INSTITUTION_NOT_ENABLED_IN_ENVIRONMENT: 'ours', MANUAL_VERIFICATION_REQUIRED: 'ours',
-PRODUCT_NOT_READY: 'plaid_down', INVALID_LINK_TOKEN: 'failed'
+credentials: 'INVALID_CREDENTIALS INVALID_MFA INVALID_OTP INVALID_PHONE_NUMBER INVALID_SEND_METHOD',
+left: 'INSUFFICIENT_CREDENTIALS USER_INPUT_TIMEOUT',
+locked: 'ITEM_LOCKED',
+new_password: 'PASSWORD_RESET_REQUIRED',
+setup: 'USER_SETUP_REQUIRED',
+not_shared: 'ACCESS_NOT_GRANTED NO_ACCOUNTS NO_AUTH_ACCOUNTS INVALID_ACCOUNT_ID',
+other_login: 'INVALID_UPDATED_USERNAME',
+anew: 'ITEM_NOT_SUPPORTED MFA_NOT_SUPPORTED ITEM_NOT_FOUND USER_PERMISSION_REVOKED NO_INVESTMENT_ACCOUNTS ' +
+'NO_INVESTMENT_AUTH_ACCOUNTS NO_LIABILITY_ACCOUNTS PRODUCT_NOT_ENABLED PRODUCTS_NOT_SUPPORTED INSTITUTION_NO_LONGER_SUPPORTED',
+ours: 'UNSUPPORTED_RESPONSE UNAUTHORIZED_INSTITUTION INSTITUTION_REGISTRATION_REQUIRED ' +
+'INSTITUTION_NOT_ENABLED_IN_ENVIRONMENT MANUAL_VERIFICATION_REQUIRED',
+plaid_down: 'PRODUCT_NOT_READY',
+failed: 'INVALID_LINK_TOKEN'
 };
 const TYPES = {
 RATE_LIMIT_EXCEEDED: 'limit', INSTITUTION_ERROR: 'bank_down', API_ERROR: 'plaid_down',
@@ -94,7 +95,9 @@ document.head.appendChild(tag);
 
 // Link's own words are not shown: they come in Link's time and tone, and now and then in another language.
 function exitWords(error) {
-return error ? CLASSES[error.error_code] || TYPES[error.error_type] || 'failed' : 'left';
+if (!error) return 'left';
+const said = Object.keys(CLASSES).find(key => CLASSES[key].split(' ').includes(error.error_code));
+return said || TYPES[error.error_type] || 'failed';
 }
 
 // A job is one press for one bank: { path, item, bank, form, say, rest, works }.
@@ -107,7 +110,10 @@ const before = kept();
 if (renewed || (before && before.hosted && before.item === job.item)) message.renew = true;
 const answer = await post(job.path + '/link', message);
 const body = answer.body;
-if (answer.status === 200 && body.link_token && data.link_script) return openLink(job, body, renewed);
+if (answer.status === 200 && body.link_token && data.link_script) {
+Object.assign(words, body.words);
+return openLink(job, body, renewed);
+}
 if (answer.status === 200 && body.hosted_link_url) {
 keep(job, null, true);
 return location.assign(body.hosted_link_url);
@@ -206,7 +212,7 @@ section.querySelector('form').remove();
 section.querySelector('.status').remove();
 reason.textContent = words.works;
 reason.classList.add('good');
-if (section.querySelector('h2')) section.querySelector('h2').textContent = section.dataset.title;
+if (section.querySelector('h2')) section.querySelector('h2').textContent = section.dataset.title || bank;
 const other = sections.find(one => one.querySelector('form'));
 if (other) {
 sayInto(other.querySelector('.status'), bank, 'go_on');

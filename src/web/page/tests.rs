@@ -2,6 +2,7 @@
 
 mod languages;
 mod preferences;
+mod script;
 
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
@@ -357,102 +358,6 @@ fn the_button_works_without_script() {
         let html = bare(&page(mode));
         assert!(html.contains("method=\"post\" action=\"/repair/token-1/link\""), "{html}");
         assert!(html.contains("name=\"item_id\" value=\"item-1\""), "{html}");
-    }
-}
-
-#[test]
-fn the_script_and_its_words_agree() {
-    let script = template::script();
-    let words = &words::of(Language::English).script;
-    for key in words.keys() {
-        let used = [format!("'{key}'"), format!("words.{key}")].iter().any(|use_| script.contains(use_));
-        assert!(used, "{key} is never said");
-    }
-    for (before, after) in [("say('", "'"), ("words.", ";"), ("return '", "'")] {
-        for part in script.split(before).skip(1) {
-            let key: String = part.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
-            assert!(words.contains_key(&key), "{before}{key}{after} has no words");
-        }
-    }
-    for (open, close) in
-        [("CLASSES = {", '}'), ("TYPES = {", '}'), ("TO_APP = [", ']'), ("NOT_AGAIN = [", ']'), ("say({", '}')]
-    {
-        let table = script.split_once(open).unwrap().1.split_once(close).unwrap().0;
-        for said in table.split('\'').skip(1).step_by(2) {
-            assert!(words.contains_key(said), "{said} has no words");
-        }
-    }
-}
-
-/// What the page says when Link ends with an error of this code.
-fn said_of(code: &str, kind: &str) -> String {
-    let script = template::script();
-    let find = |open: &str, key: &str| {
-        let table = script.split_once(open).unwrap().1.split_once('}').unwrap().0;
-        let said = table.split_once(&format!("{key}: '"))?.1.split_once('\'')?.0;
-        Some(said.to_owned())
-    };
-    find("CLASSES = {", code).or_else(|| find("TYPES = {", kind)).unwrap_or_else(|| "failed".to_owned())
-}
-
-#[test]
-fn each_error_that_ends_link_has_its_next_step() {
-    for (kind, said, codes) in [
-        (
-            "ITEM_ERROR",
-            "credentials",
-            &["INVALID_CREDENTIALS", "INVALID_MFA", "INVALID_OTP", "INVALID_PHONE_NUMBER", "INVALID_SEND_METHOD"][..],
-        ),
-        ("ITEM_ERROR", "left", &["INSUFFICIENT_CREDENTIALS", "USER_INPUT_TIMEOUT"]),
-        ("ITEM_ERROR", "failed", &["INSTANT_MATCH_FAILED", "A_CODE_OF_TOMORROW"]),
-        ("INVALID_INPUT", "failed", &["INVALID_LINK_TOKEN"]),
-        ("ITEM_ERROR", "locked", &["ITEM_LOCKED"]),
-        ("ITEM_ERROR", "new_password", &["PASSWORD_RESET_REQUIRED"]),
-        ("ITEM_ERROR", "setup", &["USER_SETUP_REQUIRED"]),
-        ("ITEM_ERROR", "not_shared", &["ACCESS_NOT_GRANTED", "NO_ACCOUNTS", "NO_AUTH_ACCOUNTS"]),
-        ("INVALID_INPUT", "not_shared", &["INVALID_ACCOUNT_ID"]),
-        ("ITEM_ERROR", "other_login", &["INVALID_UPDATED_USERNAME"]),
-        (
-            "ITEM_ERROR",
-            "anew",
-            &[
-                "ITEM_NOT_FOUND",
-                "ITEM_NOT_SUPPORTED",
-                "MFA_NOT_SUPPORTED",
-                "NO_INVESTMENT_ACCOUNTS",
-                "NO_INVESTMENT_AUTH_ACCOUNTS",
-                "NO_LIABILITY_ACCOUNTS",
-                "PRODUCT_NOT_ENABLED",
-                "PRODUCTS_NOT_SUPPORTED",
-            ],
-        ),
-        ("INVALID_INPUT", "anew", &["USER_PERMISSION_REVOKED"]),
-        ("INSTITUTION_ERROR", "anew", &["INSTITUTION_NO_LONGER_SUPPORTED"]),
-        (
-            "INSTITUTION_ERROR",
-            "bank_down",
-            &["INSTITUTION_DOWN", "INSTITUTION_NOT_RESPONDING", "INSTITUTION_NOT_AVAILABLE"],
-        ),
-        ("ITEM_ERROR", "plaid_down", &["PRODUCT_NOT_READY"]),
-        ("API_ERROR", "plaid_down", &["INTERNAL_SERVER_ERROR", "PLANNED_MAINTENANCE"]),
-        ("RATE_LIMIT_EXCEEDED", "limit", &["RATE_LIMIT", "INSTITUTION_RATE_LIMIT"]),
-        (
-            "INSTITUTION_ERROR",
-            "ours",
-            &[
-                "UNSUPPORTED_RESPONSE",
-                "UNAUTHORIZED_INSTITUTION",
-                "INSTITUTION_REGISTRATION_REQUIRED",
-                "INSTITUTION_NOT_ENABLED_IN_ENVIRONMENT",
-            ],
-        ),
-        ("ITEM_ERROR", "ours", &["MANUAL_VERIFICATION_REQUIRED"]),
-        ("INVALID_INPUT", "ours", &["ADDITIONAL_CONSENT_REQUIRED", "INVALID_API_KEYS", "INVALID_LINK_CUSTOMIZATION"]),
-        ("INVALID_REQUEST", "ours", &["MISSING_FIELDS", "UNKNOWN_FIELDS", "INVALID_FIELD"]),
-    ] {
-        for code in codes {
-            assert_eq!(said_of(code, kind), said, "{code}");
-        }
     }
 }
 
