@@ -63,6 +63,27 @@ async fn only_to_writes_down_and_does_not_send() {
 }
 
 #[tokio::test]
+async fn a_mailbox_provider_gets_its_cap_in_a_day_and_the_rest_the_next_day() {
+    let mail = "daily_caps = [\"capped.example 2\"]".to_owned();
+    let world = World::with(Settings { mail, ..Settings::default() }).await;
+    let mut items = Vec::new();
+    for (user, domain) in [("user-1", "capped"), ("user-2", "capped"), ("user-3", "capped"), ("user-4", "other")] {
+        world.user_at(user, &format!("{user}@{domain}.example")).await;
+        items.push(world.item(user, bank(&format!("Bank of {user}"))).await);
+    }
+    for item in &items {
+        world.breaks(item).await;
+    }
+    world.after(hours(2)).await;
+    let capped =
+        |world: &World| world.letters().iter().filter(|letter| letter.to[0].ends_with("@capped.example")).count();
+    assert_eq!((capped(&world), world.letters().len()), (2, 3), "others are not held back");
+    world.after(days(1)).await;
+    assert_eq!((capped(&world), world.letters().len()), (3, 4), "the day after, by day where the user is");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_mail_server_that_is_away_gets_the_letter_later() {
     let server = MailServer::start(Mood::Away).await;
     let world = World::with(Settings { smtp_url: Some(server.url()), ..Settings::default() }).await;
