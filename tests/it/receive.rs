@@ -360,7 +360,8 @@ async fn half_a_request_on_many_connections_delays_nobody() {
     for _ in 0..20 {
         let begun = Instant::now();
         assert_eq!(world.plaid_says_at(BODY, 0).await, 200);
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        // Who waited for them would wait until they are cut, ten seconds after they began.
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
     // They are still open: what was measured was measured beside them.
     let mut byte = [0];
