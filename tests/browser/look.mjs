@@ -16,7 +16,7 @@ const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
 ];
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 40_000;
 const STEP_MS = 180_000;
 
 // Runs in the page. Elements and not only the document, because what is cut off does not make the document wider.
