@@ -34,6 +34,7 @@ use jiff::{Span, Timestamp, ToSpan as _};
 
 use super::page::{self, BankLetters, Page, Preferences, UnsubscribePage};
 use super::repair::{failed, with_view};
+use crate::domain::compose::Reach;
 use crate::domain::preferences::{Bank, Choices, Letters, banks};
 use crate::engine::Engine;
 use crate::store::{Profile, Purpose, StoreError, Wish};
@@ -80,7 +81,7 @@ async fn preferences(
         path: path(engine, token),
         all: Letters::to_user(profile.stopped_at, profile.snoozed_until, now),
         off_since: profile.stopped_at,
-        is_reachable: profile.email.is_some() && profile.suppressed_at.is_none(),
+        is_reachable: profile.for_letters(zone, engine.config.mail.channel()).reach == Reach::Address,
         banks: banks(&items).iter().map(of_bank).filter(|bank| is_live || bank.letters != Letters::On).collect(),
         pauses: pauses(now, zone),
         undo,

@@ -1,5 +1,7 @@
 // The demo's own pages: Plaid's stage and the mailbox, as a newcomer meets them.
 
+import { press } from './look.mjs';
+
 export async function demo(eyes, { plaid, mailbox }) {
   await eyes.walk('the stage', async () => {
     const device = await eyes.device();
@@ -32,7 +34,7 @@ export async function demo(eyes, { plaid, mailbox }) {
     await page.frameLocator('#frame').getByRole('link', { name: /Reconnect/ }).click();
     const repair = await opened;
     await repair.getByRole('button', { name: /Reconnect/ }).click();
-    await repair.frameLocator('iframe').getByRole('button', { name: 'Log in', exact: true }).click();
+    await press(repair.frameLocator('iframe').getByRole('button', { name: 'Log in', exact: true }));
     await repair.getByRole('heading', { level: 1, name: /works again/ }).waitFor();
     await page.getByRole('link', { name: /works again/ }).waitFor();
     await device.close();

@@ -1,7 +1,7 @@
 // The ways that do not go straight: errors in Link, the bank's own page and back, dead tokens, banks and servers that are
 // down, two tabs, two presses. `letters` has the letter of each person by name.
 
-import { focused } from './look.mjs';
+import { focused, press } from './look.mjs';
 import { World } from './world.mjs';
 
 const BANK = 'First Platypus Bank';
@@ -41,7 +41,7 @@ export async function detours(eyes, given) {
   }
 
   async function logIn(page) {
-    await button(link(page), 'Log in').click();
+    await press(button(link(page), 'Log in'));
   }
 
   await eyes.walk('each error of Link', async () => {
@@ -51,7 +51,7 @@ export async function detours(eyes, given) {
       await link(page).getByLabel('Password').fill(`error_${code}`);
       await logIn(page);
       await link(page).getByRole('heading', { name: 'This did not work' }).waitFor();
-      await link(page).locator('#over-close').click();
+      await press(link(page).locator('#over-close'));
       await status(page, says).waitFor();
       eyes.check(await page.getByRole('link', { name: 'Open Demo Budget' }).isVisible() === toApp, `${code}: the way to the application`);
       eyes.check(await focused(page) === `Reconnect ${BANK}`, `${code}: the focus is not back on the button`);
@@ -60,7 +60,7 @@ export async function detours(eyes, given) {
     await button(page, `Reconnect ${BANK}`).click();
     await link(page).getByLabel('Password').fill('error_ITEM_CONCURRENTLY_DELETED');
     await logIn(page);
-    await link(page).locator('#over-close').click();
+    await press(link(page).locator('#over-close'));
     await eyes.heading(page, `Reconnect ${BANK}`);
     await page.context().close();
   });
@@ -71,7 +71,7 @@ export async function detours(eyes, given) {
     await button(page, 'Reconnect Bank of the Valley').click();
     // Plaid's word about the bank counts for some minutes, so relinkd has not heard yet; Link has.
     await link(page).getByRole('heading', { name: 'Bank of the Valley is not available' }).waitFor();
-    await link(page).locator('#over-close').click();
+    await press(link(page).locator('#over-close'));
     await status(page, 'At the moment Bank of the Valley cannot be reached.').waitFor();
     await world.act('down', { act: 'bank_up' });
     await button(page, 'Reconnect Bank of the Valley').click();
@@ -106,11 +106,11 @@ export async function detours(eyes, given) {
       if (answer === 'Allow') await eyes.look(bank, 'bank');
       await button(bank, answer).click();
       if (answer === 'Allow') break;
-      await link(page).locator('#over-close').click();
+      await press(link(page).locator('#over-close'));
       await status(page, 'You left before it was finished.').waitFor();
       await button(page, `Reconnect ${OAUTH_BANK}`).click();
     }
-    await button(link(page), 'Continue').click();
+    await press(button(link(page), 'Continue'));
     await eyes.heading(page, `Done: ${OAUTH_BANK} works again`);
     await page.context().close();
   });
@@ -132,7 +132,7 @@ export async function detours(eyes, given) {
     eyes.check(!page.url().includes('oauth_state_id'), 'the state is still in the address');
     eyes.check(await world.tokensMinted() === minted, 'the way back took another Link token');
     await eyes.look(page, 'way back, link');
-    await button(link(page), 'Continue').click();
+    await press(button(link(page), 'Continue'));
     await eyes.heading(page, `All is well with ${OAUTH_BANK}`);
     const kept = await page.evaluate(() => Object.values(localStorage).join());
     eyes.check(!kept.includes('link-sandbox'), 'the Link token is still kept');
@@ -186,7 +186,7 @@ export async function detours(eyes, given) {
     await world.skip('31m');
     await logIn(page);
     await link(page).getByRole('heading', { name: 'This link does not work any more' }).waitFor();
-    await link(page).locator('#over-close').click();
+    await press(link(page).locator('#over-close'));
     // The page asks for a new token by itself.
     await logIn(page);
     await eyes.heading(page, `Done: ${BANK} works again`);

@@ -1,7 +1,7 @@
 // The walk with Link inside the page. `letters` has the letter of each person of the story by name: { html, text, stop_url },
 // and `plaid`, `api` and `key` are where to break things and where to ask how they are.
 
-import { focused, tabTo } from './look.mjs';
+import { focused, press, tabTo } from './look.mjs';
 import { mailProgram } from './letters.mjs';
 import { World } from './world.mjs';
 
@@ -14,7 +14,7 @@ const status = (page) => page.getByRole('status');
 const bank = (page) => page.frameLocator('iframe');
 
 async function logIn(page) {
-  await bank(page).getByRole('button', { name: 'Log in', exact: true }).click();
+  await press(bank(page).getByRole('button', { name: 'Log in', exact: true }));
 }
 
 export async function embedded(eyes, given) {
@@ -128,7 +128,7 @@ export async function embedded(eyes, given) {
   await eyes.walk('left, then done', async () => {
     const page = await follow('left');
     await button(page).click();
-    await bank(page).getByRole('button', { name: 'Close' }).click();
+    await press(bank(page).getByRole('button', { name: 'Close' }));
     await status(page).filter({ hasText: 'You left before it was finished.' }).waitFor();
     eyes.check(await focused(page) === RECONNECT, 'the focus is not back on the button');
     eyes.check(await world.state('left') === 'login_required', 'leaving closed something');
@@ -144,7 +144,7 @@ export async function embedded(eyes, given) {
     await button(page).click();
     await bank(page).getByRole('button', { name: 'Wrong password' }).click();
     await bank(page).getByRole('alert').waitFor();
-    await bank(page).getByRole('button', { name: 'Close' }).click();
+    await press(bank(page).getByRole('button', { name: 'Close' }));
     await status(page).filter({ hasText: 'The login was not accepted.' }).waitFor();
     await eyes.look(page, 'repair wrong password');
     await button(page).click();
@@ -161,9 +161,9 @@ export async function embedded(eyes, given) {
       await bank(page).getByRole('button', { name: 'Wrong password' }).click();
     }
     await bank(page).locator('main:not([aria-busy])').waitFor();
-    await bank(page).getByRole('button', { name: 'Log in', exact: true }).click();
+    await press(bank(page).getByRole('button', { name: 'Log in', exact: true }));
     await bank(page).getByRole('heading', { name: 'This link does not work any more' }).waitFor();
-    await bank(page).locator('#over-close').click();
+    await press(bank(page).locator('#over-close'));
     // The page asks for a new token by itself.
     await logIn(page);
     await eyes.heading(page, `Done: ${BANK} works again`);
@@ -262,7 +262,7 @@ export async function embedded(eyes, given) {
     await logIn(page);
     await bank(page).getByRole('heading', { name: 'Choose accounts to share' }).waitFor();
     await eyes.look(page, 'link accounts');
-    await bank(page).getByRole('button', { name: 'Continue' }).click();
+    await press(bank(page).getByRole('button', { name: 'Continue' }));
     await eyes.heading(page, `Done: ${BANK} works again`);
     await page.context().close();
   });

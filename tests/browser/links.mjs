@@ -1,5 +1,7 @@
 // Links as mail scanners follow them, and links that have ended.
 
+import { press } from './look.mjs';
+
 const TIMES = 20;
 
 /// Renders every page with its scripts, again and again. tests/it/browser.rs looks whether anything changed.
@@ -42,7 +44,7 @@ export async function repaired(eyes, { url }) {
     const page = await device.newPage();
     await page.goto(url);
     await page.locator('form button').click();
-    await page.frameLocator('iframe').getByRole('button', { name: 'Log in', exact: true }).click();
+    await press(page.frameLocator('iframe').getByRole('button', { name: 'Log in', exact: true }));
     await page.getByRole('heading', { level: 1, name: /works again/ }).waitFor();
     await device.close();
   });

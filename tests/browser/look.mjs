@@ -171,6 +171,15 @@ export class Eyes {
   }
 }
 
+/// Presses what may take its own frame away. The browser does not always say that such a press is done: then it is enough
+/// that what was pressed is gone.
+export async function press(locator) {
+  await locator.waitFor();
+  const done = [locator.click(), locator.waitFor({ state: 'hidden' })];
+  for (const one of done) one.catch(() => {});
+  await Promise.race(done);
+}
+
 /// What has the focus, as a person with a screen reader hears it: its words.
 export const focused = (frame) => frame.evaluate(() => document.activeElement?.textContent.trim() ?? '');
 

@@ -1,7 +1,7 @@
 //! What the application is told: a list, a stream, and, where it sends letters itself, each letter that is due.
 
 use relinkd::demo::plaid::{Act, Item};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::one_item;
@@ -106,7 +106,11 @@ async fn a_letter_that_is_due_is_an_event_with_all_facts_and_the_link() {
     assert_eq!(world.statuses().await, ["accepted"]);
     // The link works as that of a letter.
     let link = said["repair_url"].as_str().expect("a link").to_owned();
-    assert!(said["stop_url"].as_str().expect("a link").contains("/unsubscribe/"));
+    let stop = said["stop_url"].as_str().expect("a link").to_owned();
+    assert!(stop.contains("/unsubscribe/"));
+    let (status, page) = world.fetch(Method::GET, &stop).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("First Platypus Bank") && !page.contains("no le llegan"), "without an address too: {page}");
     let pressed = world.press_button(&link, &item).await;
     assert!(matches!(pressed, Pressed::Token(_)), "{pressed:?}");
     world.through_link(&pressed).await;
