@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, ensure};
 use relinkd::config::{self, Config};
 use relinkd::daemon::Daemon;
+use relinkd::domain::compose::Channel;
 use relinkd::engine::clock::Clock;
 use relinkd::store::seal::Sealer;
 use relinkd::store::{Floors, Store};
@@ -98,8 +99,8 @@ pub async fn plans(directory: &Path) -> anyhow::Result<Vec<(&'static str, Vec<f6
     let mut status = Vec::new();
     for _ in 0..LOOKS {
         agenda.push(timed(store.agenda()).await?);
-        candidates.push(timed(store.release_candidates(100)).await?);
-        status.push(timed(store.release_status()).await?);
+        candidates.push(timed(store.release_candidates(Channel::Mail, 100)).await?);
+        status.push(timed(store.release_status(Channel::Mail)).await?);
     }
     // Every Item is due, and each plan finds the outbox as full as the ones before have left it.
     let due = Floors { suspects: now, others: now };

@@ -10,7 +10,7 @@ const BATCH: u32 = 100;
 impl Engine {
     /// Releases the next of the day's portion. Says whether more may be due.
     pub(super) async fn release_due(&self) -> Result<bool, StoreError> {
-        let candidates = self.store.release_candidates(BATCH).await?;
+        let candidates = self.store.release_candidates(self.config.mail.channel(), BATCH).await?;
         let released = self.store.release(candidates, self.rule()).await?;
         tell(&released.told);
         let users = released.users;

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::columns::{Record, ms};
 use super::error::StoreError;
+use crate::domain::compose::Channel;
 use crate::domain::ids::UserId;
 
 /// From one portion to the next.
@@ -115,13 +116,28 @@ pub(crate) fn end(connection: &Connection) -> Result<bool, StoreError> {
     Ok(connection.prepare_cached("delete from letter_release")?.execute([])? > 0)
 }
 
+/// Whether letters reach a user, as a condition on `users`: there is an address, or none is needed; it takes letters; and the
+/// user did not stop them.
+fn reachable(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Mail => {
+            "address_hmac is not null and stopped_at is null
+               and address_hmac not in (select address_hmac from suppressions)"
+        }
+        Channel::Event => {
+            "erased_at is null and stopped_at is null
+               and (address_hmac is null or address_hmac not in (select address_hmac from suppressions))"
+        }
+    }
+}
+
 /// The users to release next, whose Items broke first. Only who can be written to: the others would all be due on the day
 /// that their addresses come.
-pub(crate) fn next_users(connection: &Connection, limit: u32) -> Result<Vec<UserId>, StoreError> {
+pub(crate) fn next_users(connection: &Connection, channel: Channel, limit: u32) -> Result<Vec<UserId>, StoreError> {
+    let reachable = reachable(channel);
     let mut statement = connection.prepare_cached(&format!(
         "select user_id from items where {HELD} and exists (select 1 from users where users.user_id = items.user_id
-           and contact is not null and stopped_at is null
-           and address_hmac not in (select address_hmac from suppressions)) order by since, user_id"
+           and {reachable}) order by since, user_id"
     ))?;
     let mut rows = statement.query([])?;
     let mut users: Vec<UserId> = Vec::new();
@@ -156,11 +172,11 @@ pub struct Waiting {
 }
 
 /// What waits for its release.
-pub(crate) fn waiting(connection: &Connection) -> Result<Waiting, StoreError> {
+pub(crate) fn waiting(connection: &Connection, channel: Channel) -> Result<Waiting, StoreError> {
+    let reachable = reachable(channel);
     let mut statement = connection.prepare_cached(&format!(
         "select count(*) as items, count(distinct user_id) as users, count(distinct case when not exists
-           (select 1 from users where users.user_id = items.user_id and contact is not null and stopped_at is null
-             and address_hmac not in (select address_hmac from suppressions)) then user_id end) as unreachable_users
+           (select 1 from users where users.user_id = items.user_id and {reachable}) then user_id end) as unreachable_users
          from items where {HELD}"
     ))?;
     let read = |row: &rusqlite::Row<'_>| {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::Result;
+use crate::domain::compose::Channel;
 use crate::domain::event::Event;
 use crate::domain::ids::UserId;
 use crate::store::releases::{self, Pace, Plan, Waiting};
@@ -61,17 +62,19 @@ impl Store {
     ///
     /// # Errors
     /// What SQLite says.
-    pub async fn release_status(&self) -> Result<(Option<Plan>, Waiting)> {
-        self.threads.read(|connection| Ok((releases::plan(connection)?, releases::waiting(connection)?))).await
+    pub async fn release_status(&self, channel: Channel) -> Result<(Option<Plan>, Waiting)> {
+        let query =
+            move |connection: &Connection| Ok((releases::plan(connection)?, releases::waiting(connection, channel)?));
+        self.threads.read(query).await
     }
 
     /// Whom to release next, at most so many.
     ///
     /// # Errors
     /// What SQLite says.
-    pub async fn release_candidates(&self, limit: u32) -> Result<Candidates> {
+    pub async fn release_candidates(&self, channel: Channel, limit: u32) -> Result<Candidates> {
         let query = move |connection: &Connection| {
-            let users = releases::next_users(connection, limit)?;
+            let users = releases::next_users(connection, channel, limit)?;
             Ok(match users.is_empty() {
                 false => Candidates::Users(users),
                 true if releases::any_undecided(connection)? => Candidates::NoneYet,

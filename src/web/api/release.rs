@@ -37,7 +37,7 @@ pub(super) struct ReleaseView {
 }
 
 pub(super) async fn show(State(engine): State<Engine>) -> Result<Json<ReleaseView>, Problem> {
-    let (plan, waiting) = engine.store.release_status().await?;
+    let (plan, waiting) = engine.store.release_status(engine.config.mail.channel()).await?;
     Ok(view(&engine, plan, waiting))
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn plan(
         }
     };
     let planned = engine.store.plan_release(pace, engine.clock.now()).await?;
-    let (_, waiting) = engine.store.release_status().await?;
+    let (_, waiting) = engine.store.release_status(engine.config.mail.channel()).await?;
     engine.wake();
     // As planned: if nothing waits, the plan is over before it can be looked at.
     Ok(view(&engine, Some(planned), waiting))

@@ -152,7 +152,9 @@ async fn a_signal_stops_an_import_between_two_parts() {
     let mut input = running.stdin.take().expect("a pipe");
     // One part is whole, the second is not, and the pipe stays open.
     input.write_all(many_users(1001).as_bytes()).await.expect("written");
+    let end = std::time::Instant::now() + LIMIT;
     while world.get("/v1/users/user-999").await.0 != 200 {
+        assert!(std::time::Instant::now() < end, "the first part is not imported");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     let id = running.id().expect("it runs").to_string();

@@ -1,7 +1,8 @@
 //! What the application is told: a list, a stream, and, where it sends letters itself, each letter that is due.
 
-use relinkd::demo::plaid::{Act, Item};
+use relinkd::demo::plaid::{Act, Item, NewItem};
 use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::one_item;
@@ -150,6 +151,32 @@ async fn reminders_of_an_episode_name_those_before_and_the_last_says_so() {
     assert_eq!(messages, ["login_required", "login_required", "login_required", "login_required_last"]);
     let ids = texts(&events, "letter_id");
     assert_eq!(events[3]["data"]["earlier_letters"], json!(ids[..3]));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn letters_about_an_import_are_released_to_whom_the_application_reaches_without_an_address() {
+    let (world, _) = by_event().await;
+    let mut items = Vec::new();
+    // One user gave no address, of the other nothing is known but the Item.
+    for user in ["user-1", "user-2"] {
+        let item = world.item_at_plaid(NewItem::new(user, bank("Second Platypus Bank")));
+        world.secretly(&item, Act::BreakLogin { code: "ITEM_LOGIN_REQUIRED".to_owned(), reason: None }).await;
+        items.push(item);
+    }
+    let row = |item: &Item| json!({ "item_id": item.id, "user_id": item.user, "access_token": item.access_token.expose_secret() });
+    let rows: Vec<Value> = items.iter().map(row).collect();
+    assert_eq!(world.post("/v1/import/items", &json!({ "rows": rows })).await.0, StatusCode::OK);
+    for item in &items {
+        assert_eq!(world.post(&format!("/v1/items/{}/observe", item.id), &json!({})).await.0, StatusCode::OK);
+    }
+    assert_eq!(world.get("/v1/letters/release").await.1["unreachable_users"], 0);
+    assert!(told(&world, "type=letter.due").await.is_empty(), "they are held");
+    assert_eq!(world.put("/v1/letters/release", &json!({ "all": true })).await.0, StatusCode::OK);
+    world.after(hours(1)).await;
+    let mut users = texts(&told(&world, "type=letter.due").await, "user_id");
+    users.sort();
+    assert_eq!(users, ["user-1", "user-2"]);
     world.end().await;
 }
 
