@@ -1,8 +1,8 @@
 //! Hands letters over to the application, where it sends them itself: `[mail] delivery = "event"`.
 //!
-//! All that decides on a letter is the same as for one by mail, to the last moment: Plaid was asked, the user's day, wishes
-//! and caps are kept. Then, instead of a dialogue with a mail server, the event `letter.due` is written, with the facts of
-//! each passage; the link's address is added when the event is read.
+//! All that decides on a letter is the same as for one by mail, to the last moment: Plaid was asked, the user's day and wishes
+//! are kept. Only the caps of mailbox providers are not ours to keep. Then, instead of a dialogue with a mail server, the event
+//! `letter.due` is written, with the facts of each passage; the link's address is added when the event is read.
 
 use jiff::Timestamp;
 use serde::Serialize;
