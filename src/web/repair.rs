@@ -7,11 +7,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::{Form, Json};
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::browser;
-use super::page::{self, Bank, Brand, LinkMode, Nonce, Page, RepairPage, Trouble, View, What};
+use super::page::{self, Bank, Brand, LinkMode, Nonce, OfLink, Page, RepairPage, Trouble, View, What};
 use crate::config;
 use crate::domain::compose::is_addressable;
 use crate::domain::ids::ItemId;
@@ -100,13 +100,21 @@ fn settled(item: &Item) -> Option<Press> {
     }
 }
 
+/// Link opens in the page.
+#[derive(Serialize)]
+struct Opened {
+    link_token: String,
+    #[serde(flatten)]
+    of_link: OfLink,
+}
+
 fn json_answer(engine: &Engine, visit: &Visit, press: Press) -> Response {
     let works_not = |what: &str| (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "trouble": what }))).into_response();
     match press {
         Press::Open { hosted_url: Some(url), .. } => Json(json!({ "hosted_link_url": url })).into_response(),
         Press::Open { link_token, hosted_url: None, .. } => {
-            let words = with_view(engine, visit.profile.as_ref(), page::words_of_link);
-            Json(json!({ "link_token": link_token, "words": words })).into_response()
+            let of_link = with_view(engine, visit.profile.as_ref(), OfLink::new);
+            Json(Opened { link_token, of_link }).into_response()
         }
         Press::Works => (StatusCode::CONFLICT, Json(json!({ "state": "works" }))).into_response(),
         Press::LinkAnew => (StatusCode::CONFLICT, Json(json!({ "state": "anew" }))).into_response(),

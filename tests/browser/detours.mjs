@@ -170,7 +170,12 @@ export async function detours(eyes, given) {
     for (const [error_type, error_code, heading, name] of answers) {
       await world.fault({ path: '/link/token/create', answer: { kind: 'error', status: 400, error_type, error_code } });
       await page.goto(given.letters.refused.url);
-      await page.locator('form').evaluate((form) => form.submit());
+      // As a browser without scripts does it.
+      await page.locator('form button').evaluate((pressed) => {
+        const said = Object.assign(document.createElement('input'), { type: 'hidden', name: pressed.name, value: pressed.value });
+        pressed.form.append(said);
+        pressed.form.submit();
+      });
       await eyes.heading(page, heading);
       await eyes.look(page, `refused ${name}`);
       await world.clearFaults();

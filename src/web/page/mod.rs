@@ -8,7 +8,7 @@
 //!
 //! | request | answers |
 //! |---|---|
-//! | `POST {path}/link`, JSON `{"item_id", "renew"?}`; `renew: true` = the token handed out before is dead | 200 `{"link_token", "words"}` (embedded; [`words_of_link`]) or `{"hosted_link_url"}` (hosted) · 409 `{"state": "works"` or `"anew"}` · 410 the link or the connection is gone · 429 · 503 `{"trouble": "plaid"`, `"bank"` or `"ours"}` |
+//! | `POST {path}/link`, JSON `{"item_id", "renew"?}`; `renew: true` = the token handed out before is dead | 200 `{"link_token", "words", "errors"}` (embedded; the last two from [`OfLink`]) or `{"hosted_link_url"}` (hosted) · 409 `{"state": "works"` or `"anew"}` · 410 the link or the connection is gone · 429 · 503 `{"trouble": "plaid"`, `"bank"` or `"ours"}` |
 //! | the same as a form (`item_id=…`): a browser without script, or one in which Plaid's script is blocked | 303 to Plaid's own page, or a [`Page`] of the same status |
 //! | `POST {path}/done`, JSON `{"item_id", "link_session_id": string or null}`; the first is a claim, the others ask again | 200 `{"state": "works"`, `"checking"` or `"broken"}` · 410 |
 //! | `POST {path}/fresh`, an empty form: a link that does not open any more | 200, one [`Page`] for all |
@@ -17,6 +17,7 @@
 mod bank_name;
 mod headers;
 mod preferences;
+mod script;
 mod template;
 mod words;
 
@@ -24,7 +25,6 @@ use axum::http::StatusCode;
 use jiff::{Timestamp, tz::TimeZone};
 use minijinja::{Value, context};
 use serde::Serialize;
-use serde_json::json;
 use url::Url;
 
 use crate::domain::{ids::ItemId, item::ExpiryReason, language::Language};
@@ -33,6 +33,8 @@ use crate::mail::letter::ButtonColours;
 use bank_name::BankName;
 pub use headers::{Nonce, Page};
 pub use preferences::{BankLetters, Preferences, UnsubscribePage, chosen, fields, unsubscribe};
+pub use script::OfLink;
+use script::Shown;
 use words::{Words, fill};
 
 /// Who speaks to the user: the application, never relinkd.
@@ -219,7 +221,7 @@ pub fn way_back(view: &View<'_>, mode: &LinkMode) -> Page {
         next => say(&words.back.next),
         again => &words.back.again,
         open_app => say(&words.frame.open_app),
-        data => script_data(view, words, "back", mode),
+        data => script::data(view, words, Shown::WayBack, mode),
         script => template::script(),
     };
     Page::new(view, words, StatusCode::OK, Some(mode), template::render("back.html", &own, view, words))
@@ -262,7 +264,7 @@ fn broken(view: &View<'_>, words: &'static Words, banks: &[Bank], path: &str, mo
         },
         safety => say(&words.repair.safety),
         open_app => say(&words.frame.open_app),
-        data => script_data(view, words, "repair", mode),
+        data => script::data(view, words, Shown::Repair, mode),
         script => template::script(),
     };
     Page::new(view, words, StatusCode::OK, Some(mode), template::render("repair.html", &own, view, words))
@@ -425,50 +427,6 @@ impl<'a> Notice<'a> {
         };
         Page::new(view, words, status, None, template::render("notice.html", &own, view, words))
     }
-}
-
-/// What the script says only once Link was opened. It comes with the answer to the press, so that the page is small.
-const OF_LINK: [&str; 14] = [
-    "blocked",
-    "checking",
-    "credentials",
-    "hosted",
-    "left",
-    "limit",
-    "locked",
-    "new_password",
-    "not_shared",
-    "open",
-    "other_login",
-    "setup",
-    "slow",
-    "still_broken",
-];
-
-/// The words that belong to a Link token: what `page.js` says while Link is open and when it ends.
-#[must_use]
-pub fn words_of_link(view: &View<'_>) -> serde_json::Value {
-    script_words(view, words::of(view.language), |key| OF_LINK.contains(&key))
-}
-
-fn script_words(view: &View<'_>, words: &'static Words, wanted: impl Fn(&str) -> bool) -> serde_json::Value {
-    let say = |text: &String| fill(text, &[("brand", &view.brand.name)]);
-    let wanted = words.script.iter().filter(|(key, _)| wanted(key.as_str()));
-    wanted.map(|(key, text)| (key.clone(), say(text).into())).collect::<serde_json::Map<_, _>>().into()
-}
-
-/// What `page.js` reads, as JSON that cannot end the script element around it.
-fn script_data(view: &View<'_>, words: &'static Words, page: &str, mode: &LinkMode) -> String {
-    let link_script = match mode {
-        LinkMode::Embedded { script, .. } => Some(script.as_str()),
-        LinkMode::Hosted { .. } => None,
-    };
-    // Whoever comes back from the bank has pressed before.
-    let said = script_words(view, words, |key| page == "back" || !OF_LINK.contains(&key));
-    let data = json!({
-        "page": page, "brand": view.brand.name, "link_script": link_script, "finishing": words.back.finishing, "words": said,
-    });
-    data.to_string().replace('<', "\\u003c")
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 (function () {
 'use strict';
 const data = JSON.parse(document.getElementById('data').textContent);
+// The rest of both comes with a Link token.
 const words = data.words;
+const errors = data.errors || {};
 const KEPT = 'relinkd.repair';
 // As long as a Link token for update mode lives.
 const KEPT_MS = 30 * 60 * 1000;
@@ -13,26 +15,6 @@ const ANSWER_MS = 25 * 1000;
 // Together about half a minute: after that the person may go, the server goes on asking.
 const ASK_AGAIN_MS = [0, 1500, 2500, 4000, 6000, 8000, 8000];
 
-// What to say when Link ends with an error: by its code, else by its type.
-const CLASSES = {
-credentials: 'INVALID_CREDENTIALS INVALID_MFA INVALID_OTP INVALID_PHONE_NUMBER INVALID_SEND_METHOD',
-left: 'INSUFFICIENT_CREDENTIALS USER_INPUT_TIMEOUT',
-locked: 'ITEM_LOCKED',
-new_password: 'PASSWORD_RESET_REQUIRED',
-setup: 'USER_SETUP_REQUIRED',
-not_shared: 'ACCESS_NOT_GRANTED NO_ACCOUNTS NO_AUTH_ACCOUNTS INVALID_ACCOUNT_ID',
-other_login: 'INVALID_UPDATED_USERNAME',
-anew: 'ITEM_NOT_SUPPORTED MFA_NOT_SUPPORTED ITEM_NOT_FOUND USER_PERMISSION_REVOKED NO_INVESTMENT_ACCOUNTS ' +
-'NO_INVESTMENT_AUTH_ACCOUNTS NO_LIABILITY_ACCOUNTS PRODUCT_NOT_ENABLED PRODUCTS_NOT_SUPPORTED INSTITUTION_NO_LONGER_SUPPORTED',
-ours: 'UNSUPPORTED_RESPONSE UNAUTHORIZED_INSTITUTION INSTITUTION_REGISTRATION_REQUIRED ' +
-'INSTITUTION_NOT_ENABLED_IN_ENVIRONMENT MANUAL_VERIFICATION_REQUIRED',
-plaid_down: 'PRODUCT_NOT_READY',
-failed: 'INVALID_LINK_TOKEN'
-};
-const TYPES = {
-RATE_LIMIT_EXCEEDED: 'limit', INSTITUTION_ERROR: 'bank_down', API_ERROR: 'plaid_down',
-INVALID_INPUT: 'ours', INVALID_REQUEST: 'ours'
-};
 // After these the person goes to the application, and after these the page's own button is not what comes next.
 const TO_APP = ['anew', 'other_login', 'slow'];
 const NOT_AGAIN = ['anew', 'other_login', 'slow', 'ours', 'limit', 'blocked', 'bank_down'];
@@ -94,13 +76,9 @@ document.head.appendChild(tag);
 }
 
 // Link's own words are not shown: they come in Link's time and tone, and now and then in another language.
-function exitWords(error) {
-if (!error) return 'left';
-const said = Object.keys(CLASSES).find(key => CLASSES[key].split(' ').includes(error.error_code));
-return said || TYPES[error.error_type] || 'failed';
-}
+const exitWords = error => error ? errors[error.error_code] || errors[error.error_type] || 'failed' : 'left';
 
-// A job is one press for one bank: { path, item, bank, form, say, rest, works }.
+// A job is one press for one bank: { path, item, bank, say, rest, works }.
 async function start(job, renewed) {
 job.say('opening');
 const message = { item_id: job.item };
@@ -112,6 +90,7 @@ const answer = await post(job.path + '/link', message);
 const body = answer.body;
 if (answer.status === 200 && body.link_token && data.link_script) {
 Object.assign(words, body.words);
+Object.assign(errors, body.errors);
 return openLink(job, body, renewed);
 }
 if (answer.status === 200 && body.hosted_link_url) {
@@ -185,17 +164,19 @@ function sayInto(line, bank, key) {
 line.textContent = fill(words[key], bank);
 }
 
-// Plaid's own page, where Plaid's script cannot be loaded. The form goes there without any script of ours.
+// Plaid's own page, where Plaid's script cannot be loaded: another button of the form, which needs no script of ours.
 function offerHosted(line, job) {
 const way = document.createElement('button');
-way.type = 'button';
+way.name = 'item_id';
+way.value = job.item;
 way.textContent = words.hosted;
-way.addEventListener('click', () => { keep(job, null, true); job.form.submit(); });
+way.addEventListener('click', () => keep(job, null, true));
 line.appendChild(way);
 }
 
 function repairPage() {
-const sections = Array.from(document.querySelectorAll('[data-item]')).filter(section => section.querySelector('form'));
+const banks = Array.from(document.querySelectorAll('section'));
+const sections = banks.filter(section => section.querySelector('button'));
 let running = false;
 // aria-disabled, not disabled: a disabled button loses the focus.
 const mark = on => {
@@ -208,18 +189,18 @@ if (button) button.setAttribute('aria-disabled', on);
 const done = (section, bank) => {
 mark(false);
 const reason = section.querySelector('.reason');
-section.querySelector('form').remove();
+section.querySelector('button').remove();
 section.querySelector('.status').remove();
 reason.textContent = words.works;
 reason.classList.add('good');
 if (section.querySelector('h2')) section.querySelector('h2').textContent = section.dataset.title || bank;
-const other = sections.find(one => one.querySelector('form'));
+const other = sections.find(one => one.querySelector('button'));
 if (other) {
 sayInto(other.querySelector('.status'), bank, 'go_on');
 return other.querySelector('h2').focus();
 }
 const title = byId('title');
-title.textContent = fill(document.querySelectorAll('[data-item]').length > 1 ? words.done_all_heading : words.done_heading, bank);
+title.textContent = fill(banks.length > 1 ? words.done_all_heading : words.done_heading, bank);
 title.classList.add('good');
 document.title = title.textContent + ' – ' + data.brand;
 if (byId('lead')) byId('lead').textContent = words.done_text;
@@ -229,22 +210,21 @@ byId('open').hidden = false;
 title.focus();
 };
 sections.forEach(section => {
-const form = section.querySelector('form');
+const button = section.querySelector('button');
 const bank = section.dataset.bank;
-form.addEventListener('submit', event => {
+button.addEventListener('click', event => {
 event.preventDefault();
 if (running) return;
 mark(true);
 start({
-path: new URL(form.action).pathname.replace(/\/link$/, ''),
-item: section.dataset.item,
+path: new URL(button.form.action).pathname.replace(/\/link$/, ''),
+item: button.value,
 bank: bank,
-form: form,
 say: function (key) {
 const line = section.querySelector('.status');
 sayInto(line, bank, key);
 if (key === 'blocked') offerHosted(line, this);
-form.classList.toggle('second', NOT_AGAIN.includes(key));
+section.classList.toggle('second', NOT_AGAIN.includes(key));
 byId('open').hidden = !TO_APP.includes(key);
 },
 rest: () => mark(false),

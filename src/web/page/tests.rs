@@ -14,6 +14,12 @@ use crate::domain::preferences::{Choices, Letters};
 /// What a page may weigh with style and script, in bytes: sent over a bad connection it is there at once.
 const PAGE_BYTES_MAX: usize = 17 * 1024;
 
+/// As long as Plaid's ids are.
+const ITEM: &str = "Ed6bjNrDLJfGvZWwnkQlfxwoNz54B5C97ejBr";
+
+/// As long as a letter's are.
+const TOKEN: &str = "f3Jm0sQvY2hT8kLxWc5bN1aZr7uEoP4iDg6yKtMqXwA.1nS9dHq3Vg0RzC7eXbUoTj5mLwP2kYiF8aGtQx6JrDE";
+
 const NONCE: [u8; 16] = [7; 16];
 const NONCE_TEXT: &str = "BwcHBwcHBwcHBwcHBwcHBw";
 
@@ -51,15 +57,28 @@ fn hosted() -> LinkMode {
 }
 
 fn bank(name: Option<&str>, what: What) -> Bank {
-    Bank { item: ItemId::parse("item-1").unwrap(), name: name.map(str::to_owned), what }
+    Bank { item: ItemId::parse(ITEM).unwrap(), name: name.map(str::to_owned), what }
+}
+
+/// The id of one Item among others.
+fn item(number: u8) -> String {
+    format!("{}{number}", &ITEM[1..])
+}
+
+fn repair_path() -> String {
+    format!("/repair/{TOKEN}")
+}
+
+fn unsubscribe_path() -> String {
+    format!("/unsubscribe/{TOKEN}")
 }
 
 fn broken(banks: Vec<Bank>, mode: LinkMode) -> RepairPage {
-    RepairPage::Broken { banks, path: "/repair/token-1".to_owned(), mode: Box::new(mode) }
+    RepairPage::Broken { banks, path: repair_path(), mode: Box::new(mode) }
 }
 
 fn no_longer() -> RepairPage {
-    RepairPage::NoLonger { path: "/repair/token-1".to_owned() }
+    RepairPage::NoLonger { path: repair_path() }
 }
 
 fn time(text: &str) -> Timestamp {
@@ -70,18 +89,18 @@ fn time(text: &str) -> Timestamp {
 fn preferences(all: Letters, name: Option<&str>) -> Preferences {
     let banks = [Letters::On, Letters::From(time("2026-12-31T00:00:00Z")), Letters::Off];
     let bank = |(number, letters)| BankLetters {
-        item: ItemId::parse(format!("item-{number}")).unwrap(),
+        item: ItemId::parse(item(number)).unwrap(),
         name: name.map(str::to_owned),
         letters,
     };
     Preferences {
-        path: "/unsubscribe/token-1".to_owned(),
+        path: unsubscribe_path(),
         all,
         off_since: (all == Letters::Off).then(|| time("2026-11-20T08:00:00Z")),
         is_reachable: all != Letters::Off,
         banks: (1..).zip(banks).map(bank).collect(),
         pauses: ["2026-12-02T00:00:00Z", "2026-12-09T00:00:00Z", "2026-12-25T00:00:00Z"].map(time),
-        undo: Choices { all: Some(Letters::On), banks: vec![(ItemId::parse("item-1").unwrap(), Letters::Off)] },
+        undo: Choices { all: Some(Letters::On), banks: vec![(ItemId::parse(item(1)).unwrap(), Letters::Off)] },
     }
 }
 
@@ -101,7 +120,6 @@ fn every_page(name: Option<&str>) -> Vec<(String, Page)> {
 
 fn every_page_in(language: Language, name: Option<&str>) -> Vec<(String, Page)> {
     let own = || name.map(str::to_owned);
-    let path = || "/repair/token-1".to_owned();
     let mut repairs = Vec::new();
     for what in all_needs() {
         for mode in [embedded(), hosted()] {
@@ -120,14 +138,14 @@ fn every_page_in(language: Language, name: Option<&str>) -> Vec<(String, Page)> 
     repairs.push(("link anew".to_owned(), RepairPage::LinkAnew { bank: own() }));
     repairs.push(("gone".to_owned(), RepairPage::Gone { bank: own() }));
     for what in [Trouble::Plaid, Trouble::Bank { name: own() }, Trouble::Ours { name: own() }, Trouble::Busy] {
-        repairs.push((format!("{what:?}"), RepairPage::Trouble { what, path: path() }));
+        repairs.push((format!("{what:?}"), RepairPage::Trouble { what, path: repair_path() }));
     }
     let mut pages: Vec<_> =
         repairs.into_iter().map(|(name, page)| (name, seen_in(language, |view| repair(view, &page)))).collect();
     for mode in [embedded(), hosted()] {
         pages.push((format!("back {mode:?}"), seen_in(language, |view| way_back(view, &mode))));
     }
-    for page in [UnsubscribePage::Done { path: path() }, UnsubscribePage::Unknown] {
+    for page in [UnsubscribePage::Done { path: repair_path() }, UnsubscribePage::Unknown] {
         pages.push(("unsubscribe".to_owned(), seen_in(language, |view| unsubscribe(view, &page))));
     }
     for all in [Letters::On, Letters::From(time("2026-12-24T08:00:00Z")), Letters::Off] {
@@ -329,7 +347,7 @@ fn a_hostile_brand_does_not_end_the_script_element() {
 #[test]
 fn a_dead_link_tells_nothing_apart_and_trouble_says_when_to_return() {
     let status = |page: &RepairPage| seen(|view| repair(view, page)).status().as_u16();
-    let trouble = |what| RepairPage::Trouble { what, path: "/repair/token-1".to_owned() };
+    let trouble = |what| RepairPage::Trouble { what, path: repair_path() };
     assert_eq!(status(&no_longer()), 410);
     assert_eq!(status(&RepairPage::FreshLinkSent), 200);
     assert_eq!(status(&trouble(Trouble::Plaid)), 503);
@@ -337,7 +355,7 @@ fn a_dead_link_tells_nothing_apart_and_trouble_says_when_to_return() {
     assert_eq!(status(&broken(vec![bank(None, What::LoginRequired)], hosted())), 200);
     assert_eq!(seen(|view| unsubscribe(view, &UnsubscribePage::Unknown)).status().as_u16(), 410);
     let page = seen(|view| repair(view, &trouble(Trouble::Plaid)));
-    assert!(bare(&page).contains("href=\"/repair/token-1\""), "{}", bare(&page));
+    assert!(bare(&page).contains(&format!("href=\"/repair/{TOKEN}\"")), "{}", bare(&page));
     assert!(headers(page).contains_key("retry-after"));
 }
 
@@ -356,8 +374,8 @@ fn the_button_works_without_script() {
     let page = |mode| seen(|view| repair(view, &broken(vec![bank(None, What::LoginRequired)], mode)));
     for mode in [hosted(), embedded()] {
         let html = bare(&page(mode));
-        assert!(html.contains("method=\"post\" action=\"/repair/token-1/link\""), "{html}");
-        assert!(html.contains("name=\"item_id\" value=\"item-1\""), "{html}");
+        assert!(html.contains(&format!("method=\"post\" action=\"/repair/{TOKEN}/link\"")), "{html}");
+        assert!(html.contains(&format!("name=\"item_id\" value=\"{ITEM}\"")), "{html}");
     }
 }
 
@@ -367,7 +385,7 @@ fn what_a_person_reads() {
     insta::assert_snapshot!("many", bare(&seen(|view| repair(view, &broken(two(), embedded())))));
     insta::assert_snapshot!("no_longer", bare(&seen(|view| repair(view, &no_longer()))));
     insta::assert_snapshot!("fresh_link_sent", bare(&seen(|view| repair(view, &RepairPage::FreshLinkSent))));
-    let done = UnsubscribePage::Done { path: "/unsubscribe/token-1".to_owned() };
+    let done = UnsubscribePage::Done { path: unsubscribe_path() };
     insta::assert_snapshot!("unsubscribed", bare(&seen(|view| unsubscribe(view, &done))));
     let pause = preferences(Letters::From(time("2026-12-09T00:00:00Z")), Some("First Platypus Bank"));
     let pause = UnsubscribePage::Preferences(pause);

@@ -31,28 +31,33 @@ impl Pressed {
     }
 }
 
-/// A form of a page: where it goes, and what it says.
+/// A button of a form: where it leads, and what it says.
 struct Form {
     action: String,
     fields: String,
 }
 
-/// The forms of a page, as a program without scripts sees them.
+/// The buttons of a page's forms, as a program without scripts sees them.
 fn forms(page: &str) -> Vec<Form> {
     let value = |text: &str, name: &str| {
         let (_, rest) = text.split_once(&format!(" {name}=\""))?;
         Some(rest.split_once('"')?.0.replace("&#x2f;", "/"))
     };
-    let form = |text: &str| {
+    let of_form = |text: &str| {
         let inside = text.split_once("</form>").expect("a form ends").0;
         let inputs = inside.split("<input").skip(1).map(|rest| rest.split_once('>').expect("a tag ends").0);
-        let fields = inputs
+        let field = |tag: &str| Some((value(tag, "name")?, value(tag, "value").expect("a value")));
+        let fields: Vec<_> = inputs
             .filter(|input| !input.contains("type=\"radio\"") || input.contains(" checked"))
-            .map(|input| (value(input, "name").expect("a name"), value(input, "value").expect("a value")));
+            .map(|input| field(input).expect("a name"))
+            .collect();
         let action = value(&format!(" {inside}"), "action").expect("an address");
-        Form { action, fields: form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish() }
+        let buttons = inside.split("<button").skip(1).map(|rest| rest.split_once('>').expect("a tag ends").0);
+        let pressed = buttons.map(|button| fields.iter().cloned().chain(field(button)).collect::<Vec<_>>());
+        let form = |fields| form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        pressed.map(|fields| Form { action: action.clone(), fields: form(fields) }).collect::<Vec<_>>()
     };
-    page.split("<form ").skip(1).map(form).collect()
+    page.split("<form ").skip(1).flat_map(of_form).collect()
 }
 
 /// The link of a letter's button: it stands alone on its line of the text part.
@@ -86,15 +91,15 @@ impl World {
         (status, answer.text().await.expect("a body"))
     }
 
-    /// Sends the only form of a page, without script. Answers status and body.
+    /// Presses the only button of a page, without script. Answers status and body.
     pub async fn send_form(&self, page: &str) -> (StatusCode, String) {
-        let [form] = <[Form; 1]>::try_from(forms(page)).unwrap_or_else(|all| panic!("{} forms", all.len()));
+        let [form] = <[Form; 1]>::try_from(forms(page)).unwrap_or_else(|all| panic!("{} buttons", all.len()));
         let answer = self.send(&form).await;
         let status = answer.status();
         (status, answer.text().await.expect("a body"))
     }
 
-    /// Sends every form of a page, without script. Answers each status, and where it leads.
+    /// Presses every button of a page, without script. Answers each status, and where it leads.
     pub async fn send_every_form(&self, page: &str) -> Vec<(StatusCode, String)> {
         let mut answers = Vec::new();
         for form in forms(page) {

@@ -10,7 +10,6 @@ fn every_page_is_whole_and_small_in_every_language() {
                 let (tag, bare) = (language.tag(), bare(&page));
                 assert!(page.html().contains(&format!("<html lang=\"{tag}\">")), "{tag} {kind}");
                 assert!(!bare.contains('{') && !bare.contains("undefined"), "{tag} {kind}: {bare}");
-                // Ids and links of real length add a hundred bytes a bank.
                 assert!(page.html().len() <= 25 * 1024, "{tag} {kind}: {} bytes", page.html().len());
                 assert_eq!(headers(page)["content-language"], tag, "{kind}");
             }
@@ -41,4 +40,20 @@ fn a_template_has_no_words_of_its_own_and_glues_no_sentences() {
         assert_eq!(glued.count(), 0, "{name}");
     }
     assert_eq!(own_words("<p>{{ a }} and {% if b %}<b>more</b>{% endif %}</p>"), "and more");
+}
+
+/// A page grows with the banks on it: this is how many there may be, one of every kind and of a long name.
+#[test]
+fn eleven_banks_are_a_small_page_in_every_language() {
+    const NAME: &str = "First Platypus Bank of the Northern Territories and the Islands";
+    for language in Language::ALL {
+        let banks = (0..).zip(all_needs()).map(|(number, what)| Bank {
+            item: ItemId::parse(item(number)).unwrap(),
+            name: Some(NAME.to_owned()),
+            what,
+        });
+        let page = broken(banks.collect(), embedded());
+        let html = seen_in(language, |view| repair(view, &page)).html().to_owned();
+        assert!(html.len() <= 25 * 1024, "{}: {} bytes", language.tag(), html.len());
+    }
 }

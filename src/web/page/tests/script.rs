@@ -1,14 +1,21 @@
 //! The script: its words, and what it says when Link ends with an error.
 
 use super::*;
+use crate::web::page::script::{ERRORS_OF_LINK, WORDS_OF_LINK};
+
+/// What the page says for each error that ends Link.
+fn errors_of_link() -> serde_json::Value {
+    serde_json::to_value(seen(OfLink::new)).unwrap()["errors"].take()
+}
 
 #[test]
 fn the_script_and_its_words_agree() {
     let script = template::script();
     let words = &words::of(Language::English).script;
+    let of_errors = ERRORS_OF_LINK.map(|(word, _)| word);
     for key in words.keys() {
-        let uses = [format!("'{key}'"), format!("words.{key}"), format!("\n{key}: '")];
-        let used = uses.iter().any(|use_| script.contains(use_));
+        let uses = [format!("'{key}'"), format!("words.{key}")];
+        let used = uses.iter().any(|use_| script.contains(use_)) || of_errors.contains(&key.as_str());
         assert!(used, "{key} is never said");
     }
     for (before, after) in [("say('", "'"), ("words.", ";"), ("return '", "'")] {
@@ -17,7 +24,7 @@ fn the_script_and_its_words_agree() {
             assert!(words.contains_key(&key), "{before}{key}{after} has no words");
         }
     }
-    for (open, close) in [("TYPES = {", '}'), ("TO_APP = [", ']'), ("NOT_AGAIN = [", ']'), ("say({", '}')] {
+    for (open, close) in [("TO_APP = [", ']'), ("NOT_AGAIN = [", ']'), ("say({", '}')] {
         let table = script.split_once(open).unwrap().1.split_once(close).unwrap().0;
         for said in table.split('\'').skip(1).step_by(2) {
             assert!(words.contains_key(said), "{said} has no words");
@@ -25,38 +32,28 @@ fn the_script_and_its_words_agree() {
     }
 }
 
-/// What the page says when Link ends with an error of this code.
-fn said_of(code: &str, kind: &str) -> String {
-    let script = template::script();
-    let table = |open: &str| script.split_once(open).unwrap().1.split_once("\n}").unwrap().0;
-    let has = |line: &&str| line.split(['\'', ' ', ',']).any(|word| word == code);
-    // A long list goes on in the next line.
-    let classes = table("CLASSES = {").replace("' +\n'", "");
-    let class = classes.lines().find(has).and_then(|line| Some(line.split_once(": '")?.0.to_owned()));
-    let of_kind = || Some(table("TYPES = {").split_once(&format!("{kind}: '"))?.1.split_once('\'')?.0.to_owned());
-    class.or_else(of_kind).unwrap_or_else(|| "failed".to_owned())
-}
-
 #[test]
-fn each_class_of_errors_has_words() {
-    let (script, words) = (template::script(), &words::of(Language::English).script);
-    let table = script.split_once("CLASSES = {").unwrap().1.split_once("\n}").unwrap().0;
-    let classes: Vec<&str> = table.lines().filter_map(|line| Some(line.split_once(": '")?.0)).collect();
-    assert_eq!(classes.len(), 11);
-    assert!(classes.iter().all(|class| words.contains_key(*class)), "{classes:?}");
+fn each_class_of_errors_has_words_and_no_code_has_two() {
+    let errors = errors_of_link();
+    let words = &words::of(Language::English).script;
+    for (code, said) in errors.as_object().unwrap() {
+        assert!(words.contains_key(said.as_str().unwrap()), "{code}: {said}");
+    }
+    let all: Vec<&str> = ERRORS_OF_LINK.iter().flat_map(|(_, codes)| codes.iter().copied()).collect();
+    assert_eq!(errors.as_object().unwrap().len(), all.len(), "{all:?}");
 }
 
 #[test]
 fn the_page_and_the_answer_to_the_press_have_every_word_of_the_script_once() {
     let page = seen(|view| repair(view, &broken(vec![bank(None, What::LoginRequired)], embedded())));
-    let later = seen(words_of_link);
+    let later = serde_json::to_value(seen(OfLink::new)).unwrap()["words"].take();
     let data = page.html().split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
     let data: serde_json::Value = serde_json::from_str(data).unwrap();
     let (now, later) = (data["words"].as_object().unwrap(), later.as_object().unwrap());
     for key in words::of(Language::English).script.keys() {
         assert!(now.contains_key(key) != later.contains_key(key), "{key}");
     }
-    assert_eq!(later.len(), OF_LINK.len(), "each is a word of the script");
+    assert_eq!(later.len(), WORDS_OF_LINK.len(), "each is a word of the script");
     // What can be said before Link opens, or without it.
     let script = template::script();
     let start = script.split_once("async function start").unwrap().1.split_once("async function openLink").unwrap().0;
@@ -67,6 +64,12 @@ fn the_page_and_the_answer_to_the_press_have_every_word_of_the_script_once() {
 
 #[test]
 fn each_error_that_ends_link_has_its_next_step() {
+    let errors = errors_of_link();
+    // As the script does it.
+    let said_of = |code: &str, kind: &str| {
+        let said = errors.get(code).or_else(|| errors.get(kind));
+        said.and_then(serde_json::Value::as_str).unwrap_or("failed").to_owned()
+    };
     for (kind, said, codes) in [
         (
             "ITEM_ERROR",
