@@ -117,6 +117,8 @@ pub enum Event {
     },
     /// That letter did not leave: what it said about this Item was not so any more, or it could not be delivered.
     LetterWithheld(Mention),
+    /// That letter was handed to the mail server and came back later: nobody read it.
+    LetterReturned(Mention),
     /// The user's address takes no letters any more.
     Unreachable {
         /// Why.
@@ -250,6 +252,7 @@ impl Event {
             Self::LetterSent(_) => "letter_sent",
             Self::LetterWaits { .. } => "letter_waits",
             Self::LetterWithheld(_) => "letter_withheld",
+            Self::LetterReturned(_) => "letter_returned",
             Self::Unreachable { .. } => "unreachable",
         }
     }

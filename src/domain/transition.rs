@@ -104,6 +104,7 @@ impl Draft {
             Event::LetterComposed(mention) => self.letter_composed(mention),
             Event::LetterSent(mention) => self.letter_sent(mention, policy),
             Event::LetterWithheld(mention) => self.letter_withheld(mention),
+            Event::LetterReturned(mention) => self.letter_returned(mention),
             Event::Unreachable { why } => self.tell(Notice::Unreachable { why: *why }),
         }
     }

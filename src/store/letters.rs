@@ -243,11 +243,12 @@ fn claimed_letter(connection: &Connection, row: &Row<'_>) -> Result<ClaimedLette
     })
 }
 
-fn letter_id(record: &Record<'_>) -> Result<LetterId, StoreError> {
+pub(crate) fn letter_id(record: &Record<'_>) -> Result<LetterId, StoreError> {
     Uuid::parse_str(&record.id).map(LetterId).map_err(|error| record.wrong("letter_id", error.to_string()))
 }
 
-fn lines(connection: &Connection, letter: &str) -> Result<Vec<Line>, StoreError> {
+/// What a letter says.
+pub(crate) fn lines(connection: &Connection, letter: &str) -> Result<Vec<Line>, StoreError> {
     let mut statement = connection.prepare_cached("select * from letter_lines where letter_id = ?1 and dropped = 0")?;
     let mut rows = statement.query([letter])?;
     let mut lines = Vec::new();

@@ -232,7 +232,8 @@ fn events() -> Vec<Event> {
         }
     }
     for mention in mentions() {
-        all.extend([Event::LetterComposed(mention), Event::LetterSent(mention), Event::LetterWithheld(mention)]);
+        all.extend([Event::LetterComposed(mention), Event::LetterSent(mention)]);
+        all.extend([Event::LetterWithheld(mention), Event::LetterReturned(mention)]);
     }
     all.extend(answers());
     all

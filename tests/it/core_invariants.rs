@@ -238,7 +238,7 @@ fn numbers_never_fall_or_repeat(case: &Case<'_>) -> bool {
 }
 
 fn twice_is_once(case: &Case<'_>) -> bool {
-    if matches!(case.event, Event::LetterSent(_)) {
+    if matches!(case.event, Event::LetterSent(_) | Event::LetterReturned(_)) {
         return true;
     }
     let again = transition(&case.step.item, case.event, case.now, case.policy);
@@ -281,13 +281,16 @@ fn closed_is_exact(case: &Case<'_>) -> bool {
 fn only_letters_move_ladders(case: &Case<'_>) -> bool {
     let composed = matches!(case.event, Event::LetterComposed(_));
     let sent = matches!(case.event, Event::LetterSent(_));
-    let withheld = matches!(case.event, Event::LetterWithheld(_));
+    let returned = matches!(case.event, Event::LetterReturned(_));
+    let withheld = matches!(case.event, Event::LetterWithheld(_)) || returned;
     let kept = Kind::ALL.into_iter().all(|kind| {
         let (Some(before), Some(after)) = (case.before.open(kind), case.step.item.open(kind)) else { return true };
         before.number != after.number
             || (after.rungs_passed >= before.rungs_passed || withheld)
                 && (after.rungs_passed <= before.rungs_passed || composed)
-                && (after.letters == before.letters || sent && after.letters == before.letters + 1)
+                && (after.letters == before.letters
+                    || sent && after.letters == before.letters + 1
+                    || returned && after.letters + 1 == before.letters)
                 && after.opened_at == before.opened_at
     });
     // Nothing is owed to a new owner.

@@ -40,6 +40,14 @@ impl Draft {
         }
     }
 
+    /// As if it had never left: it counts no more, and what it said is to be said where it can be read.
+    pub(super) fn letter_returned(&mut self, mention: &Mention) {
+        self.letter_withheld(mention);
+        if let Topic::Reminder { kind, .. } = mention.topic {
+            self.on_ladder(kind, mention.episode, |_, letters| *letters = letters.saturating_sub(1));
+        }
+    }
+
     /// Changes how far the ladder of an episode is, and how many letters it had, if it is still there.
     fn on_ladder(&mut self, kind: Kind, number: u32, change: impl FnOnce(&mut u8, &mut u32)) {
         fn of<T>(episode: &mut Episode<T>) -> (u32, &mut u8, &mut u32) {

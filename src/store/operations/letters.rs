@@ -478,6 +478,14 @@ fn give_back(
     mention(connection, rule, letter, lines, Event::LetterWithheld, told)
 }
 
+/// The same for a letter that had left, and came back later.
+pub(super) fn take_back(connection: &Connection, rule: &Rule, letter: LetterId, told: &mut Vec<Told>) -> Result<()> {
+    let lines = letters::lines(connection, &letter.to_string())?;
+    let items: Vec<ItemId> = lines.iter().map(|line| line.item.clone()).collect();
+    letters::drop_lines(connection, letter, &items)?;
+    mention(connection, rule, letter, &lines, Event::LetterReturned, told)
+}
+
 /// Tells each Item what became of a letter that speaks of it.
 fn mention(
     connection: &Connection,

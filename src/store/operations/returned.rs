@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::Result;
+use super::letters::take_back;
 use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Event, NoLetters};
 use crate::domain::ids::{LetterId, UserId};
@@ -13,7 +14,7 @@ use crate::store::columns::{Record, ms};
 use crate::store::pauses::{Ender, Pause, PauseReason};
 use crate::store::steps::{Rule, Told};
 use crate::store::suppressions::{Suppression, SuppressionView, Teller};
-use crate::store::{Store, items, pauses, steps, suppressions, users};
+use crate::store::{Store, items, letters, pauses, steps, suppressions, users};
 
 /// How long the names of events are kept: longer than any service tells one again.
 const EVENTS_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -105,8 +106,11 @@ impl Store {
                 return Ok(done);
             }
             done.known = true;
-            if let Some(letter) = &letter {
-                note_back(connection, &letter.id, &report)?;
+            if let Some(letter) = &letter
+                && note_back(connection, letter, &report)?
+            {
+                // Nobody read it. Once the user has another address, it is to say what this letter could not.
+                take_back(connection, &rule, letter.id, &mut done.told)?;
             }
             let suppression = |reason| Suppression { reason, source: report.source, note: report.note.clone() };
             match report.back {
@@ -266,37 +270,50 @@ fn hmacs_of(connection: &Connection, sealer: &crate::store::seal::Sealer, whose:
 
 /// A letter that left, and where it went.
 struct Left {
-    id: String,
+    id: LetterId,
     hmac: Option<Vec<u8>>,
+    /// Whether it counts as sent.
+    is_counted: bool,
 }
 
 /// The letter of this id; without one, the last that went to the address.
 fn find_letter(connection: &Connection, id: Option<LetterId>, hmac: Option<&[u8]>) -> Result<Option<Left>> {
     let mut statement = connection.prepare_cached(
-        "select letter_id, address_hmac from letters where letter_id = :letter and address_hmac is not null
-         union all
-         select * from (select letter_id, address_hmac from letters
-           where :letter is null and address_hmac = :hmac order by composed_at desc limit 1)",
+        "select letter_id, address_hmac, status in ('accepted', 'uncertain') and due_at is null as counted from letters
+         where letter_id = coalesce(:letter, (select letter_id from letters where address_hmac = :hmac
+                                              order by composed_at desc limit 1)) and address_hmac is not null",
     )?;
     let named = named_params! { ":letter": id.map(|id| id.to_string()), ":hmac": hmac };
     let left = statement.query_row(named, |row| {
-        Ok(Record::new("letters", "letter_id", row)
-            .and_then(|record| Ok(Left { hmac: record.get("address_hmac")?, id: record.id })))
+        Ok(Record::new("letters", "letter_id", row).and_then(|record| {
+            Ok(Left {
+                id: letters::letter_id(&record)?,
+                hmac: record.get("address_hmac")?,
+                is_counted: record.get("counted")?,
+            })
+        }))
     });
     left.optional()?.transpose()
 }
 
-/// Writes on a letter what came of it. Whoever complained has it, so it did not bounce.
-fn note_back(connection: &Connection, letter: &str, report: &MailReport) -> Result<()> {
+/// Writes on a letter what came of it, and says whether it is to be taken back. Whoever complained has it, so it did not
+/// bounce; and what is to go out again meets the suppression there.
+fn note_back(connection: &Connection, letter: &Left, report: &MailReport) -> Result<bool> {
+    let is_returned = letter.is_counted && report.back == Back::Hard;
     let mut statement = connection.prepare_cached(
         "update letters set
            bounce = case when :back = 'soft' then coalesce(bounce, 'soft') else :back end,
-           status = case when :back = 'hard' and status in ('accepted', 'uncertain') then 'bounced' else status end,
+           status = case when :returned then 'bounced' else status end,
            note = coalesce(:note, note)
          where letter_id = :letter",
     )?;
-    statement.execute(named_params! { ":letter": letter, ":back": report.back.name(), ":note": report.note })?;
-    Ok(())
+    statement.execute(named_params! {
+        ":letter": letter.id.to_string(),
+        ":back": report.back.name(),
+        ":returned": is_returned,
+        ":note": report.note,
+    })?;
+    Ok(is_returned)
 }
 
 /// Whether an event was not told before.

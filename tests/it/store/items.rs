@@ -103,6 +103,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         8 => mention().prop_map(Event::LetterComposed),
         6 => mention().prop_map(Event::LetterSent),
         1 => mention().prop_map(Event::LetterWithheld),
+        1 => mention().prop_map(Event::LetterReturned),
     ];
     prop_oneof![
         10 => plain.prop_map(Happening::Event),

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use relinkd::demo::plaid::Item;
+use relinkd::demo::plaid::{Act, Item};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -55,6 +55,38 @@ async fn a_hard_bounce_told_by_a_service_stops_letters_and_tells_the_application
 }
 
 #[tokio::test]
+async fn what_came_back_later_is_said_at_the_new_address() {
+    let (world, item) = written_to().await;
+    tells(&world, Some(LOGIN), &postmark("HardBounce", 1)).await;
+    // Another service tells it too, and it is one letter that came back.
+    tells(&world, Some(LOGIN), &postmark("HardBounce", 2)).await;
+    let came_back = world.events(&item).await.iter().filter(|event| *event == "letter_returned").count();
+    assert_eq!(came_back, 1);
+    world.after(hours(26)).await;
+    world.user_at("user-1", "user-1@other.example").await;
+    world.after(hours(1)).await;
+    let letters = world.letters();
+    assert_eq!(letters.len(), 2, "the first reminder, which nobody read");
+    assert_eq!(letters[0].subject, letters[1].subject);
+    assert!(letters[1].to == ["user-1@other.example"], "{:?}", letters[1].to);
+    world.says(&item, Act::RepairElsewhere).await;
+    world.after(hours(26)).await;
+    assert_eq!(world.letters().len(), 3, "that it works again");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_came_back_and_healed_needs_no_word() {
+    let (world, item) = written_to().await;
+    tells(&world, Some(LOGIN), &postmark("HardBounce", 1)).await;
+    world.says(&item, Act::RepairElsewhere).await;
+    world.user_at("user-1", "user-1@other.example").await;
+    world.after(days(2)).await;
+    assert_eq!(world.letters().len(), 1, "nobody read that it was broken");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn who_does_not_prove_who_they_are_changes_nothing() {
     let (world, _) = written_to().await;
     let rows = world.rows();
@@ -77,7 +109,7 @@ async fn what_is_told_twice_counts_once() {
     assert_eq!(tells(&world, Some(LOGIN), &postmark("HardBounce", 1)).await, StatusCode::OK);
     assert_eq!(suppressions(&world).await, Vec::<Value>::new(), "and an old event is no news");
     world.after(days(4)).await;
-    assert_eq!(world.letters().len(), 2, "letters go on");
+    assert_eq!(world.letters().len(), 3, "what came back is said again, and letters go on");
     world.end().await;
 }
 
