@@ -128,7 +128,7 @@ create table episodes (
   primary key (item_id, number)
 ) strict, without rowid;
 
--- How many logins broke at a bank in a minute: when very many do at once, it is the bank's fault, and letters wait.
+-- How many logins broke at a bank in a minute: when several do at once, it is the bank's fault, and letters wait.
 create table breaks (
   institution_id  text not null,
   minute          integer not null,       -- since 1970

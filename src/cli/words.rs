@@ -36,7 +36,9 @@ pub fn quiet(name: &str) -> &str {
         "sound" => "nothing is open that the user could do something about",
         "not_due" => "the next reminder is not due yet",
         "ladder_ended" => "every reminder of this episode was written ([reminders])",
-        "bank_fails" => "very many logins broke at this bank at once: that is the bank's fault, and letters wait",
+        "bank_fails" => {
+            "several logins broke at this bank at once: that is the bank's fault, and letters wait for up to six hours"
+        }
         "capped" => "it had its six letters of these 30 days",
         other => other,
     }

@@ -181,17 +181,22 @@ struct DemoUser {
     banks: Vec<Bank>,
 }
 
+/// No two have a bank in common: logins of one bank that break one after the other are taken for an outage of the bank, and
+/// who tries things out would wait hours for the letters.
 fn users() -> Vec<DemoUser> {
-    let bank = |id: &str, name: &str| Bank::new(id, name);
-    let platypus = || bank("ins_109508", "First Platypus Bank");
-    let river = || bank("ins_demo_river", "Riverside Credit Union");
-    let north = || bank("ins_demo_north", "Bank of the North");
+    let platypus = Bank::new("ins_109508", "First Platypus Bank");
+    let river = Bank::new("ins_demo_river", "Riverside Credit Union");
+    let north = Bank::new("ins_demo_north", "Bank of the North");
+    let harbor = Bank::new("ins_demo_harbor", "Harbor Savings Bank");
+    let valley = Bank::new("ins_demo_valley", "Bank of the Valley");
+    let summit = Bank::new("ins_demo_summit", "Summit Credit Union");
+    let lake = Bank::new("ins_demo_lake", "Lakeside Bank");
     vec![
-        DemoUser { id: "user-1", name: "Demo User One", banks: vec![platypus()] },
-        DemoUser { id: "user-2", name: "Demo User Two", banks: vec![river()] },
-        DemoUser { id: "user-3", name: "Demo User Three", banks: vec![north()] },
-        DemoUser { id: "user-4", name: "Demo User Four", banks: vec![platypus(), river(), north()] },
-        DemoUser { id: "user-5", name: "Demo User Five", banks: vec![river()] },
+        DemoUser { id: "user-1", name: "Demo User One", banks: vec![platypus] },
+        DemoUser { id: "user-2", name: "Demo User Two", banks: vec![river] },
+        DemoUser { id: "user-3", name: "Demo User Three", banks: vec![north] },
+        DemoUser { id: "user-4", name: "Demo User Four", banks: vec![harbor, valley, summit] },
+        DemoUser { id: "user-5", name: "Demo User Five", banks: vec![lake] },
     ]
 }
 

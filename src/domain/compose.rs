@@ -160,7 +160,7 @@ pub enum Quiet {
     NotDue,
     /// Every rung of the ladder was written.
     LadderEnded,
-    /// Very many logins broke at its bank at once: it is the bank's fault.
+    /// Several logins broke at its bank at once: it is the bank's fault.
     BankFails,
     /// It had its letters for this month.
     Capped,

@@ -22,6 +22,7 @@ pub mod item;
 pub mod ladder;
 pub mod language;
 pub mod logo;
+pub mod outage;
 pub mod plain;
 pub mod plan;
 pub mod policy;

@@ -10,6 +10,7 @@ use relinkd::domain::effect::Notice;
 use relinkd::domain::event::{Event, Mention, Topic};
 use relinkd::domain::ids::{Institution, InstitutionId, ItemId, LetterId, UserId};
 use relinkd::domain::item::{Item, Kind};
+use relinkd::domain::outage::{BURST_MINUTES, Outage, is_burst};
 use relinkd::domain::provider::Cap;
 use relinkd::store::{Begun, ClaimedLetter, Composer, Departure, LetterOutcome, NewProfile, Profile, Wish};
 
@@ -19,12 +20,6 @@ use super::pure::Pure;
 /// How far back letters matter.
 const HISTORY: SignedDuration = SignedDuration::from_hours(31 * 24);
 
-/// The breaker's figures.
-const HOLD_MINUTES: i64 = 6 * 60;
-const BURST_MINUTES: i64 = 10;
-const BURST_MIN: i64 = 20;
-const BURST_SHARE: i64 = 20;
-
 #[derive(Default)]
 pub struct Office {
     people: HashMap<UserId, Person>,
@@ -32,6 +27,8 @@ pub struct Office {
     letters: HashMap<LetterId, Letter>,
     due_letters: BTreeSet<(Timestamp, LetterId)>,
     banks: BTreeMap<InstitutionId, Bank>,
+    /// Those whose outage may still hold.
+    struck: BTreeSet<InstitutionId>,
     suppressed: HashSet<String>,
     provider_days: HashMap<(String, i64), u32>,
 }
@@ -52,12 +49,12 @@ struct Letter {
     counted: Option<(String, i64)>,
 }
 
-/// How much broke at a bank, by the minute, and its outage: when it began, and when its newest burst was.
+/// How much broke at a bank, by the minute, and its outage.
 #[derive(Default)]
 struct Bank {
     items: i64,
     breaks: BTreeMap<i64, i64>,
-    outage: Option<(i64, i64)>,
+    outage: Option<Outage>,
 }
 
 fn minute(now: Timestamp) -> i64 {
@@ -69,20 +66,21 @@ fn day(now: Timestamp) -> i64 {
 }
 
 impl Bank {
-    fn breaks(&mut self, now: Timestamp) {
+    /// One more login broke. Says whether that is an outage.
+    fn breaks(&mut self, now: Timestamp) -> bool {
         let minute = minute(now);
         *self.breaks.entry(minute).or_default() += 1;
         self.breaks = self.breaks.split_off(&(minute - BURST_MINUTES + 1));
         let broken: i64 = self.breaks.values().sum();
-        if broken > BURST_MIN && broken * BURST_SHARE > self.items {
-            let began = self.outage.filter(|(_, newest)| minute - newest <= HOLD_MINUTES).map(|(began, _)| began);
-            self.outage = Some((began.unwrap_or(minute), minute));
+        let is_burst = is_burst(broken, self.items);
+        if is_burst {
+            self.outage = Some(self.outage.map_or(Outage::begins(minute), |outage| outage.goes_on(minute)));
         }
+        is_burst
     }
 
     fn held_until(&self) -> Option<Timestamp> {
-        let (began, _) = self.outage?;
-        Timestamp::from_second((began + 1 + HOLD_MINUTES) * 60).ok()
+        Timestamp::from_second(self.outage?.holds_until() * 60).ok()
     }
 }
 
@@ -101,8 +99,14 @@ impl Office {
             self.look_again(&after.user, Some(due.map_or(at, |due| due.min(at))));
         }
         let broke = after.open(Kind::LoginRequired).is_some() && before.open(Kind::LoginRequired).is_none();
-        if let Some(bank) = after.institution.as_ref().filter(|_| broke) {
-            self.banks.entry(bank.id.clone()).or_default().breaks(now);
+        let is_removed = after.removed.is_some() && before.removed.is_none();
+        let Some(bank) = after.institution.as_ref().filter(|_| broke || is_removed) else { return };
+        let counted = self.banks.entry(bank.id.clone()).or_default();
+        if is_removed {
+            counted.items -= 1;
+        }
+        if broke && counted.breaks(now) {
+            self.struck.insert(bank.id.clone());
         }
     }
 
@@ -239,8 +243,10 @@ impl Post for Pure {
     }
 
     fn held_banks(&mut self, now: Timestamp) -> Vec<(InstitutionId, Timestamp)> {
-        let held = self.office.banks.iter().filter_map(|(id, bank)| Some((id.clone(), bank.held_until()?)));
-        held.filter(|(_, until)| *until > now).collect()
+        let Office { banks, struck, .. } = &mut self.office;
+        let held_until = |id: &InstitutionId| banks[id].held_until().filter(|until| *until > now);
+        struck.retain(|id| held_until(id).is_some());
+        struck.iter().filter_map(|id| Some((id.clone(), held_until(id)?))).collect()
     }
 
     fn due_users(&mut self, now: Timestamp) -> Vec<UserId> {

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use relinkd::domain::event::Event;
 use relinkd::domain::ids::{Institution, InstitutionId, UserId};
+use relinkd::domain::item::RemovalReason;
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
 use relinkd::store::{NewItem, Store};
@@ -12,7 +13,7 @@ use super::{Place, at, item_id};
 
 const HOUR: i64 = 3600;
 
-/// One more than the bank may lose within ten minutes without being held.
+/// One more than a bank of two hundred Items and more may lose within ten minutes without being held.
 const MANY: usize = 21;
 
 fn bank(id: &str) -> Institution {
@@ -58,7 +59,7 @@ fn is_about(until: Option<Timestamp>, second: i64) -> bool {
 #[tokio::test]
 async fn a_burst_holds_for_six_hours_and_no_longer() {
     let place = Place::new();
-    let store = with_items(&place, MANY).await;
+    let store = with_items(&place, 10 * MANY).await;
     burst(&store, MANY - 1, 0).await;
     assert_eq!(held_until(&store, 60).await, None, "twenty are no burst");
     burst(&store, MANY, 2 * HOUR).await;
@@ -83,6 +84,30 @@ async fn bursts_that_go_on_do_not_hold_for_ever() {
     // Six hours of calm, and it is another outage.
     burst(&store, MANY, 36 * HOUR).await;
     assert!(is_about(held_until(&store, 36 * HOUR + 60).await, 42 * HOUR));
+}
+
+#[tokio::test]
+async fn two_of_a_few_are_an_outage_and_one_is_not() {
+    let place = Place::new();
+    let store = with_items(&place, 20).await;
+    burst(&store, 1, 0).await;
+    assert_eq!(held_until(&store, 60).await, None, "one login is one login");
+    burst(&store, 1, 9 * 60).await;
+    assert!(is_about(held_until(&store, 10 * 60).await, 9 * 60 + 6 * HOUR), "two within ten minutes");
+}
+
+#[tokio::test]
+async fn what_was_removed_does_not_count() {
+    let place = Place::new();
+    let store = with_items(&place, 40).await;
+    burst(&store, 2, 0).await;
+    assert_eq!(held_until(&store, 60).await, None, "two of forty");
+    for number in 20..40 {
+        let removed = vec![Event::Removed { why: RemovalReason::Application }];
+        let rule = rule(&Policy::default(), at(60));
+        store.step(item_id(&format!("item-{number}")), removed, "test".to_owned(), rule).await.expect("a step");
+    }
+    assert!(held_until(&store, 60).await.is_some(), "two of twenty");
 }
 
 #[tokio::test]

@@ -53,6 +53,8 @@ pub struct Unit {
     pub broke_at: Timestamp,
     pub mended_at: Timestamp,
     pub outage: Option<u32>,
+    /// Somebody here knows that it broke.
+    pub is_known: bool,
     /// It broke again before anybody here knew that it had healed.
     pub unheard: bool,
     /// Somebody was through update mode.
@@ -94,8 +96,8 @@ pub struct Outage {
     pub share: i64,
     /// Whether Plaid's institution status says that nobody can log in.
     pub said: bool,
-    /// When webhooks told of breaks in it.
-    pub told: Vec<Timestamp>,
+    /// When its breaks came to be known here.
+    pub known: Vec<Timestamp>,
     pub letters: u32,
     pub first_letter_to: u32,
 }

@@ -64,6 +64,7 @@ impl<S: Post> World<'_, S> {
                 unit.owed = 0;
             }
             unit.outage = outage;
+            unit.is_known = false;
             (unit.reminders, unit.ended) = (0, false);
             self.outcome.count("breaks");
             self.begins_to_wait(item, LOGIN);
@@ -100,16 +101,22 @@ impl<S: Post> World<'_, S> {
     pub fn heard(&mut self, item: u32, says: Says) {
         let unit = &self.books.units[item as usize];
         match says {
-            Says::Broken => {
-                if let Some(outage) = unit.outage.filter(|_| unit.truth.broken) {
-                    self.books.outages[outage as usize].told.push(self.now);
-                }
-            }
+            Says::Broken => self.learns_of_break(item),
             Says::Accounts if unit.accounts => {
                 self.books.units[item as usize].accounts_at = self.now;
                 self.begins_to_wait(item, ACCOUNTS);
             }
             Says::Accounts | Says::Repaired | Says::Ends(_) | Says::Withdrawn => {}
+        }
+    }
+
+    /// Plaid said something of an Item. With a foreign token nobody knows more of it, and what is taken for broken since
+    /// the last time breaks no more.
+    pub fn learns_of_break(&mut self, item: u32) {
+        let unit = &mut self.books.units[item as usize];
+        if unit.truth.broken && !unit.foreign && !unit.unheard && !std::mem::replace(&mut unit.is_known, true) {
+            let outage = unit.outage.map(|outage| &mut self.books.outages[outage as usize]);
+            outage.into_iter().for_each(|outage| outage.known.push(self.now));
         }
     }
 
@@ -293,21 +300,18 @@ impl<S: Post> World<'_, S> {
         let lasted = outage.ends.duration_since(outage.begins);
         let minutes = |n: i64| SignedDuration::from_mins(n);
         let within = |from: &Timestamp| {
-            outage.told.iter().filter(|at| **at >= *from && at.duration_since(*from) < minutes(9)).count()
+            outage.known.iter().filter(|at| **at >= *from && at.duration_since(*from) < minutes(9)).count()
         };
-        let burst = outage.told.iter().map(within).max().unwrap_or(0);
-        // Clearly more than what may break by chance.
-        let is_burst = burst * 2 > 3 * (self.books.banks[outage.bank as usize].items.len() / 20).max(20);
+        let burst = outage.known.iter().map(within).max().unwrap_or(0);
         let what = match (outage.kind, lasted < SHORT_OUTAGE) {
             (OutageKind::Down, _) => "outages: the bank is down",
             (OutageKind::Logins, false) => "outages: logins fail for longer than six hours",
-            (OutageKind::Logins, true) if is_burst => "outages: many logins fail, shorter than six hours",
-            (OutageKind::Logins, true) if outage.said => {
-                "outages: a few logins fail, and Plaid says that the bank is down"
-            }
-            (OutageKind::Logins, true) => "outages: a few logins fail, and nobody can tell",
+            (OutageKind::Logins, true) if burst >= 2 => "outages: logins fail together, shorter than six hours",
+            (OutageKind::Logins, true) if outage.said => "outages: a login fails, and Plaid says that the bank is down",
+            (OutageKind::Logins, true) if burst == 1 => "outages: no second login is known to fail with the first",
+            (OutageKind::Logins, true) => "outages: no login fails, or nobody knows",
         };
-        let tellable = is_burst || outage.said;
+        let tellable = burst >= 2 || outage.said;
         self.outcome.count(what);
         if letters == 0 || lasted >= SHORT_OUTAGE {
             return;
@@ -319,7 +323,8 @@ impl<S: Post> World<'_, S> {
             );
             self.wrong(person, Claim::Outage, what);
         } else {
-            *self.outcome.counts.entry("letters in outages that nobody can tell").or_default() += u64::from(letters);
+            *self.outcome.counts.entry("letters in outages of which no two logins are known").or_default() +=
+                u64::from(letters);
         }
     }
 }

@@ -46,7 +46,7 @@ pub fn draw(plan: &Plan) -> Life {
             zones: ZONES.iter().map(|name| TimeZone::get(name).expect("a zone")).collect(),
             people: Vec::new(),
             units: Vec::new(),
-            banks: (0..plan.banks).map(bank).collect(),
+            banks: (0..plan.banks + plan.small_banks).map(bank).collect(),
             outages: Vec::new(),
             downtimes: downtimes(plan),
             provider_days: std::collections::BTreeMap::new(),
@@ -148,12 +148,20 @@ fn whims(life: &mut Life, chance: &mut Chance, plan: &Plan, number: u32, has_add
     }
 }
 
-fn unit(life: &mut Life, chance: &mut Chance, plan: &Plan, person: u32, number: u32) {
-    let banks = plan.banks;
-    // A few banks have many Items, and many have few.
-    let drawn = (chance.between(0, 9_999) as f64 / 10_000.0).powf(2.5) * f64::from(banks);
+/// A few banks have many Items, some have some, and one Item in ten is at one of very many that have a few.
+fn bank_of(chance: &mut Chance, plan: &Plan) -> u32 {
+    if chance.percent(10) {
+        let small = chance.between(0, i64::from(plan.small_banks) - 1);
+        return plan.banks + u32::try_from(small).expect("few");
+    }
+    let drawn = (chance.between(0, 9_999) as f64 / 10_000.0).powf(2.5) * f64::from(plan.banks);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small whole number")]
     let bank = drawn as u32;
+    bank
+}
+
+fn unit(life: &mut Life, chance: &mut Chance, plan: &Plan, person: u32, number: u32) {
+    let bank = bank_of(chance, plan);
     life.books.banks[bank as usize].items.push(number);
     life.books.units.push(Unit {
         person,
@@ -169,6 +177,7 @@ fn unit(life: &mut Life, chance: &mut Chance, plan: &Plan, person: u32, number: 
         broke_at: Timestamp::UNIX_EPOCH,
         mended_at: Timestamp::UNIX_EPOCH,
         outage: None,
+        is_known: false,
         unheard: false,
         repaired_at: Timestamp::UNIX_EPOCH,
         session_told: false,
@@ -241,7 +250,7 @@ fn flaps(life: &mut Life, chance: &mut Chance, plan: &Plan, number: u32) {
 }
 
 fn outages(life: &mut Life, chance: &mut Chance, plan: &Plan) {
-    for bank in 0..plan.banks {
+    for bank in 0..plan.banks + plan.small_banks {
         let count = chance.between(3, 6);
         for slot in 0..count {
             let spread = (plan.days - 30) / count;
@@ -261,7 +270,7 @@ fn outages(life: &mut Life, chance: &mut Chance, plan: &Plan) {
                 ends: begins + lasts,
                 share: chance.between(40, 90),
                 said: lasts < minutes(MINUTES_A_DAY) && chance.percent(40),
-                told: Vec::new(),
+                known: Vec::new(),
                 letters: 0,
                 first_letter_to: 0,
             });

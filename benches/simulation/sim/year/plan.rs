@@ -114,7 +114,9 @@ pub enum Claim {
 pub struct Plan {
     pub seed: u64,
     pub users: u32,
+    /// Banks with many Items or some, and after them banks with one or a few.
     pub banks: u32,
+    pub small_banks: u32,
     pub days: i64,
     /// Letters a day to the largest mailbox provider.
     pub provider_cap: u32,
@@ -134,6 +136,7 @@ impl Plan {
             seed,
             users,
             banks: (users / 50).clamp(8, 1000),
+            small_banks: (users / 50).clamp(8, 1000) * 8,
             days: 365,
             provider_cap: (users / 100).max(2),
             planted: Planted::Nothing,

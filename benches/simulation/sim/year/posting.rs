@@ -142,7 +142,8 @@ impl<S: Post> World<'_, S> {
         let bank = self.books.units[number(line.item.as_str()) as usize].bank;
         let (now, outages) = (self.now, &self.books.outages);
         let said = self.books.banks[bank as usize].outage.is_some_and(|outage| outages[outage as usize].said);
-        let known = self.statuses.get(&bank).copied().filter(|(_, asked)| now.duration_since(*asked) < STATUS_LIFE);
+        self.statuses.retain(|_, (_, asked)| now.duration_since(*asked) < STATUS_LIFE);
+        let known = self.statuses.get(&bank).copied();
         let (is_down, _) = *self.statuses.entry(bank).insert_entry(known.unwrap_or((said, now))).get();
         !is_down
     }

@@ -308,6 +308,8 @@ impl<S: Post> World<'_, S> {
         let now = self.now;
         let unit = &mut self.books.units[item as usize];
         unit.answered_at = now;
+        self.learns_of_break(item);
+        let unit = &mut self.books.units[item as usize];
         let mut answer = unit.truth.answer(&item_id(item), now);
         if unit.foreign && self.plan.planted != Planted::ForeignMailed {
             answer.item = answer.item.map(|_| item_id(9_000_000 + item));
