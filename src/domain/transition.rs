@@ -98,9 +98,7 @@ impl Draft {
                     self.tell(Notice::Unsuperseded);
                 }
             }
-            Event::AccountsChanged { gone, new } => {
-                self.tell(Notice::DifferentAccounts { gone: *gone, new: *new });
-            }
+            Event::AccountsChanged { gone, new } => self.tell(Notice::DifferentAccounts { gone: *gone, new: *new }),
             Event::LetterComposed(mention) => self.letter_composed(mention),
             Event::LetterSent(mention) => self.letter_sent(mention, policy),
             Event::LetterWithheld(mention) => self.letter_withheld(mention),

@@ -209,13 +209,15 @@ impl Stage {
         .await;
         let mut items = Vec::new();
         for (id, name) in banks {
-            let bank = Bank { oauth: *id == OAUTH.0, ..Bank::new(id, name) };
+            // A branch of its own: logins of one bank that break together are an outage, and letters wait.
+            let branch = format!("{id}-{user}");
+            let bank = Bank { oauth: *id == OAUTH.0, ..Bank::new(&branch, name) };
             let webhook = Some(format!("{}/plaid/webhook", self.public()));
             let item = self.plaid.add_item(NewItem { webhook, ..NewItem::new(user, bank) });
             let body = json!({
                 "access_token": item.access_token.expose_secret(),
                 "user_id": user,
-                "institution_id": id,
+                "institution_id": branch,
                 "institution_name": name,
             });
             self.put(&format!("/v1/items/{}", item.id), body).await;

@@ -100,7 +100,7 @@ fn a_year_of_users_everywhere_brings_no_letter_too_many_and_none_too_few() {
     is_as_claimed(&outcome, 1000);
     assert!((30..24 * 60).contains(&outcome.waited_at_most(500)), "{} min", outcome.waited_at_most(500));
     for what in [
-        "outages: many logins fail, shorter than six hours",
+        "outages: logins fail together, shorter than six hours",
         "outages: logins fail for longer than six hours",
         "outages: the bank is down",
         "bounces",

@@ -12,7 +12,7 @@ use super::Result;
 use super::returned::suppress;
 use crate::domain::compose::{Channel, Circumstances, Composition, Line, Sent, User, is_silent};
 use crate::domain::contact::EmailAddress;
-use crate::domain::event::{Event, NoLetters};
+use crate::domain::event::{Event, Mention, NoLetters};
 use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
@@ -303,7 +303,7 @@ impl Store {
     pub async fn drop_lines(&self, letter: LetterId, lines: Vec<Line>, rule: Rule) -> Result<Vec<Told>> {
         let operation = move |connection: &Connection| {
             let mut told = Vec::new();
-            give_back(connection, &rule, letter, &lines, &mut told)?;
+            give_back(connection, &rule, letter, &lines, Event::LetterWithheld, &mut told)?;
             Ok(told)
         };
         self.threads.write(operation).await
@@ -366,14 +366,14 @@ impl Store {
                     mention(connection, &rule, letter.id, &letter.lines, Event::LetterSent, told)?;
                 }
                 LetterOutcome::Withheld { .. } => {
-                    give_back(connection, &rule, letter.id, &letter.lines, told)?;
+                    give_back(connection, &rule, letter.id, &letter.lines, Event::LetterWithheld, told)?;
                     pauses::try_another(connection, rule.now)?;
                 }
                 // What else was refused would be refused again.
                 LetterOutcome::Bounced { gone: None, .. } => {}
                 LetterOutcome::Bounced { why, gone: Some(address) } => {
                     // Nobody read it. Once the user has another address, it is to say what this letter could not.
-                    give_back(connection, &rule, letter.id, &letter.lines, told)?;
+                    give_back(connection, &rule, letter.id, &letter.lines, Event::LetterWithheld, told)?;
                     let hmac = suppressions::hmac(&inner.sealer, address);
                     let suppression =
                         Suppression { reason: NoLetters::Gone, source: Teller::Smtp, note: Some(why.clone()) };
@@ -465,25 +465,18 @@ fn begin(connection: &Connection, sealer: &Sealer, letter: &Departure, now: Time
     Ok(Begun::Go)
 }
 
-/// Takes lines out of a letter that does not say them: their rungs are free again.
-fn give_back(
+/// Takes lines out of a letter that does not say them to anybody: their rungs are free again. The event is why.
+pub(super) fn give_back(
     connection: &Connection,
     rule: &Rule,
     letter: LetterId,
     lines: &[Line],
+    why: fn(Mention) -> Event,
     told: &mut Vec<Told>,
 ) -> Result<()> {
     let items: Vec<ItemId> = lines.iter().map(|line| line.item.clone()).collect();
     letters::drop_lines(connection, letter, &items)?;
-    mention(connection, rule, letter, lines, Event::LetterWithheld, told)
-}
-
-/// The same for a letter that had left, and came back later.
-pub(super) fn take_back(connection: &Connection, rule: &Rule, letter: LetterId, told: &mut Vec<Told>) -> Result<()> {
-    let lines = letters::lines(connection, &letter.to_string())?;
-    let items: Vec<ItemId> = lines.iter().map(|line| line.item.clone()).collect();
-    letters::drop_lines(connection, letter, &items)?;
-    mention(connection, rule, letter, &lines, Event::LetterReturned, told)
+    mention(connection, rule, letter, lines, why, told)
 }
 
 /// Tells each Item what became of a letter that speaks of it.
@@ -492,7 +485,7 @@ fn mention(
     rule: &Rule,
     letter: LetterId,
     lines: &[Line],
-    event: impl Fn(crate::domain::event::Mention) -> Event,
+    event: impl Fn(Mention) -> Event,
     told: &mut Vec<Told>,
 ) -> Result<()> {
     for (id, mention) in letters::mentions(letter, lines) {

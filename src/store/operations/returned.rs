@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::Result;
-use super::letters::take_back;
+use super::letters::give_back;
 use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Event, NoLetters};
 use crate::domain::ids::{LetterId, UserId};
@@ -110,7 +110,8 @@ impl Store {
                 && note_back(connection, letter, &report)?
             {
                 // Nobody read it. Once the user has another address, it is to say what this letter could not.
-                take_back(connection, &rule, letter.id, &mut done.told)?;
+                let lines = letters::lines(connection, &letter.id.to_string())?;
+                give_back(connection, &rule, letter.id, &lines, Event::LetterReturned, &mut done.told)?;
             }
             let suppression = |reason| Suppression { reason, source: report.source, note: report.note.clone() };
             match report.back {
