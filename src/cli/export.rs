@@ -54,13 +54,14 @@ pub async fn items(client: &Client, print: &mut Print, args: &Args) -> Result<()
     Ok(())
 }
 
-/// Exports users with an address.
+/// Exports users.
 ///
 /// # Errors
 /// [`Failure`].
 pub async fn users(client: &Client, print: &mut Print, args: &Args) -> Result<(), Failure> {
-    // Who has no address is known only by an Item, and comes back with it.
-    run(client, print, args, "/v1/users", USER_COLUMNS, |user| user["email"].is_string()).await?;
+    // Of whom nothing is known but an Item: they come back with it.
+    let is_known = |user: &Value| USER_COLUMNS.iter().skip(1).any(|column| !user[*column].is_null());
+    run(client, print, args, "/v1/users", USER_COLUMNS, is_known).await?;
     if let Some(file) = &args.file {
         print.note(&format!("{} holds addresses; only you may read it (mode 0600).", file.display()));
     }

@@ -116,6 +116,7 @@ struct User {
     stopped_at: Option<Timestamp>,
     suppressed_at: Option<Timestamp>,
     snoozed_until: Option<Timestamp>,
+    silence: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -210,16 +211,13 @@ fn fields(user: &User) -> Fields {
 
 /// Whether letters go to a user, and if not, why.
 fn letters(user: &User, moment: impl Fn(Timestamp) -> String) -> String {
-    if let Some(at) = user.stopped_at {
-        format!("stopped {}", moment(at))
-    } else if user.email.is_none() {
-        "no address".to_owned()
-    } else if let Some(at) = user.suppressed_at {
-        format!("address takes none since {}", moment(at))
-    } else if let Some(until) = user.snoozed_until {
-        format!("snoozed until {}", moment(until))
-    } else {
-        "yes".to_owned()
+    let since = |at: Option<Timestamp>, what: &str| text_if(at.map(|at| format!("{what} {}", moment(at))).as_deref());
+    match (user.silence.as_deref(), user.snoozed_until) {
+        (Some("stopped"), _) => since(user.stopped_at, "stopped"),
+        (Some("suppressed"), _) => since(user.suppressed_at, "address takes none since"),
+        (Some(silence), _) => silence.replace('_', " "),
+        (None, Some(until)) => format!("snoozed until {}", moment(until)),
+        (None, None) => "yes".to_owned(),
     }
 }
 
@@ -232,7 +230,7 @@ mod tests {
         let user = |id: &str, more: serde_json::Value| -> User {
             let mut user = json!({
                 "user_id": id, "email": "user@example.com", "name": "A. User", "locale": "en", "time_zone": "Europe/Berlin",
-                "stopped_at": null, "suppressed_at": null, "snoozed_until": null,
+                "stopped_at": null, "suppressed_at": null, "snoozed_until": null, "silence": null,
                 "created_at": "2026-11-23T09:00:00Z", "updated_at": "2026-11-23T09:00:00Z",
             });
             user.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
@@ -240,10 +238,15 @@ mod tests {
         };
         let users = [
             user("user-1", json!({})),
-            user("user-2", json!({ "email": null, "name": null, "locale": null, "time_zone": null })),
-            user("user-3", json!({ "stopped_at": "2026-11-24T09:00:00Z" })),
-            user("user-4", json!({ "suppressed_at": "2026-11-24T09:00:00Z" })),
+            user(
+                "user-2",
+                json!({ "email": null, "name": null, "locale": null, "time_zone": null, "silence": "no_address" }),
+            ),
+            user("user-3", json!({ "stopped_at": "2026-11-24T09:00:00Z", "silence": "stopped" })),
+            user("user-4", json!({ "suppressed_at": "2026-11-24T09:00:00Z", "silence": "suppressed" })),
             user("user-5", json!({ "snoozed_until": "2026-11-24T09:00:00Z" })),
+            // Letters go out by the application.
+            user("user-6", json!({ "email": null, "name": null })),
         ];
         insta::assert_snapshot!("users_in_a_pipe", table(&users).render(None).text);
         insta::assert_snapshot!("users_on_80_columns", table(&users).render(Some(80)).text);

@@ -299,7 +299,9 @@ pub fn is_silent(user: &User, now: Timestamp) -> bool {
     silence(user).is_some() || user.snoozed_until.is_some_and(|until| until > now)
 }
 
-pub(super) fn silence(user: &User) -> Option<Silence> {
+/// Why a user gets no letters at all, whatever there is to say and until somebody changes that.
+#[must_use]
+pub fn silence(user: &User) -> Option<Silence> {
     if user.stopped_at.is_some() {
         return Some(Silence::Stopped);
     }

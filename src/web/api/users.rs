@@ -78,7 +78,8 @@ pub(super) async fn list(
     let email = query.email.as_deref().map(parse).transpose()?;
     let limit = limit(query.limit)?;
     let users = engine.store.users(email, query.cursor, limit).await?;
-    Ok(Json(Page::new(users, limit, |user| user.id.to_string()).map(UserView::of)))
+    let channel = engine.config.mail.channel();
+    Ok(Json(Page::new(users, limit, |user| user.id.to_string()).map(|user| UserView::of(user, channel))))
 }
 
 /// The user wants no letters any more.
@@ -115,7 +116,7 @@ pub(super) async fn show(State(engine): State<Engine>, Path(id): Path<String>) -
 
 async fn view(engine: &Engine, id: UserId) -> Result<UserView, Problem> {
     let profile = engine.store.user(id).await?.ok_or_else(|| Problem::unknown("user"))?;
-    Ok(UserView::of(&profile))
+    Ok(UserView::of(&profile, engine.config.mail.channel()))
 }
 
 /// Erases a user: address, name, links, and the Items' tokens here.

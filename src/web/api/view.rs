@@ -1,9 +1,10 @@
 //! Items and users as the API shows them.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::domain::compose::speaks_at;
+use crate::domain::compose::{Channel, Silence, silence, speaks_at};
 use crate::domain::item::{Deadline, Impaired, Item, Kind, State};
 use crate::domain::policy::Policy;
 use crate::plaid::fault;
@@ -122,15 +123,18 @@ pub struct UserView {
     stopped_at: Option<Timestamp>,
     suppressed_at: Option<Timestamp>,
     snoozed_until: Option<Timestamp>,
+    /// Why there are no letters at all, if there are none.
+    silence: Option<Silence>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
 
 impl UserView {
-    /// A user.
+    /// A user, as letters go out here.
     #[must_use]
-    pub fn of(profile: &Profile) -> Self {
+    pub fn of(profile: &Profile, channel: Channel) -> Self {
         Self {
+            silence: silence(&profile.for_letters(&TimeZone::UTC, channel)),
             user_id: profile.id.to_string(),
             email: profile.email.as_ref().map(|email| email.as_str().to_owned()),
             name: profile.name.as_ref().map(|name| name.as_str().to_owned()),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::harness::World;
+use crate::harness::{Settings, World};
 use crate::process::{BINARY, LIMIT};
 
 const TOKEN: &str = "access-sandbox-canary";
@@ -198,6 +198,25 @@ async fn users_go_out_and_come_back_as_they_were() {
         other.end().await;
     }
     world.end().await;
+}
+
+#[tokio::test]
+async fn users_without_an_address_go_out_where_none_is_needed() {
+    let by_event = || Settings { mail: "delivery = \"event\"".to_owned(), ..Settings::default() };
+    let (world, other) = (World::with(by_event()).await, World::with(by_event()).await);
+    let text = "user_id,email,name,locale,time_zone,stopped_at,suppressed_at,snoozed_until\n\
+        user-1,,,de,Europe/Berlin,,,\n\
+        user-2,,,,,2026-01-02T03:04:05Z,,\n";
+    let file = file(&world, "users.csv", text);
+    world.relinkd(&["users", "import", path(&file)]).await.well();
+    assert_eq!(world.relinkd(&["users", "export"]).await.well(), text);
+    assert_eq!(world.get("/v1/users/user-1").await.1["silence"], Value::Null);
+    assert_eq!(world.get("/v1/users/user-2").await.1["silence"], "stopped");
+    other.relinkd(&["users", "import", path(&file)]).await.well();
+    assert_eq!(other.relinkd(&["users", "export"]).await.well(), text);
+    for world in [world, other] {
+        world.end().await;
+    }
 }
 
 #[tokio::test]
