@@ -86,6 +86,13 @@ pub enum Notice {
     },
     /// It would not any more: the Item counts again.
     Unsuperseded,
+    /// No letters about the Item for a while, or until they are resumed.
+    Snoozed {
+        /// Until when; [`UNTIL_RESUMED`](super::item::UNTIL_RESUMED) has no end.
+        until: Timestamp,
+    },
+    /// Letters about the Item again.
+    Resumed,
     /// Something is wrong with the Item that its user cannot cure.
     Impaired {
         /// Plaid's `error_code`.
@@ -123,6 +130,8 @@ impl Notice {
             Self::Unreachable { .. } => "user.unreachable",
             Self::Superseded { .. } => "item.superseded",
             Self::Unsuperseded => "item.unsuperseded",
+            Self::Snoozed { .. } => "item.snoozed",
+            Self::Resumed => "item.resumed",
             Self::Impaired { .. } => "item.impaired",
             Self::DifferentAccounts { .. } => "item.accounts_changed",
             Self::DifferentInstitution { .. } => "item.institution_changed",

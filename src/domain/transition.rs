@@ -86,7 +86,7 @@ impl Draft {
             Event::Tick => self.tick(),
             Event::Removed { why } => self.remove(*why),
             Event::Snoozed { until } => self.snooze(*until),
-            Event::Resumed => self.item.snoozed_until = None,
+            Event::Resumed => self.resume(),
             Event::Superseded { by } => {
                 if self.item.superseded_by.as_ref() != Some(by) {
                     self.item.superseded_by = Some(by.clone());

@@ -106,6 +106,10 @@ pub(super) fn tell(told: &[Told]) {
                 );
             }
             Notice::Unsuperseded => tracing::info!(%item, "Item {item}: no newer Item is in its place any more"),
+            Notice::Snoozed { until } => {
+                tracing::info!(%item, %until, "Item {item}: no letters about it until {until}")
+            }
+            Notice::Resumed => tracing::info!(%item, "Item {item}: letters about it again"),
             Notice::Impaired { code } => {
                 let owner = fault::owner(code);
                 tracing::warn!(%item, code, owner = owner.name(), "Item {item}: {code}: {}", owner.remedy());

@@ -54,6 +54,11 @@ async fn letters_about_one_bank_are_stopped_until_they_are_wanted_again() {
     let again = world.fetch(Method::GET, &shown).await.1;
     world.send_every_form(&again).await;
     assert_eq!(snoozed_until(&world, &item).await, Value::Null, "one press took it back");
+    let (_, events) = world.get(&format!("/v1/events?item_id={}", item.id)).await;
+    let events =
+        events["data"].as_array().expect("a list").iter().map(|event| (&event["type"], &event["data"]["until"]));
+    let events: Vec<_> = events.filter(|(kind, _)| *kind != "item.state_changed").collect();
+    assert_eq!(events, [(&json!("item.snoozed"), &json!(STOPPED)), (&json!("item.resumed"), &Value::Null)]);
     world.breaks(&item).await;
     world.after(days(4)).await;
     let last = world.letters().pop().expect("a letter");
