@@ -269,13 +269,20 @@ pub enum Wish {
     SnoozeUntil(Timestamp),
 }
 
+impl Wish {
+    /// `stopped_at` and `snoozed_until` of who wishes so now.
+    fn columns(self, now: Timestamp) -> (Option<i64>, Option<i64>) {
+        match self {
+            Self::Stop => (Some(ms(now)), None),
+            Self::Resume => (None, None),
+            Self::SnoozeUntil(until) => (None, Some(ms(until))),
+        }
+    }
+}
+
 /// Notes a user's wish. Says whether there is such a user.
 pub(crate) fn wish(connection: &Connection, id: &UserId, wish: Wish, now: Timestamp) -> Result<bool, StoreError> {
-    let (stopped, snoozed) = match wish {
-        Wish::Stop => (Some(ms(now)), None),
-        Wish::Resume => (None, None),
-        Wish::SnoozeUntil(until) => (None, Some(ms(until))),
-    };
+    let (stopped, snoozed) = wish.columns(now);
     tell_news(connection, id, wish, now)?;
     let mut statement = connection.prepare_cached(
         "update users set stopped_at = case when :stopped is null then null else coalesce(stopped_at, :stopped) end,
@@ -295,13 +302,9 @@ fn tell_news(connection: &Connection, id: &UserId, wish: Wish, now: Timestamp) -
     let named = named_params! { ":user": id.as_str(), ":now": ms(now) };
     let known: Option<(bool, Option<i64>)> =
         statement.query_row(named, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let wished = match wish {
-        Wish::Stop => (true, None),
-        Wish::Resume => (false, None),
-        Wish::SnoozeUntil(until) => (false, Some(ms(until))),
-    };
+    let (stopped, snoozed) = wish.columns(now);
     match known {
-        Some(known) if known != wished => events::wish(connection, id, wish, now),
+        Some(known) if known != (stopped.is_some(), snoozed) => events::wish(connection, id, wish, now),
         Some(_) | None => Ok(()),
     }
 }
