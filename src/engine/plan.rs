@@ -167,7 +167,8 @@ impl Engine {
     }
 
     async fn circumstances(&self, outlook: &Outlook, now: Timestamp) -> Result<Circumstances, StoreError> {
-        let held = self.store.held_banks(now).await?;
+        let mut held = self.store.held_banks(now).await?;
+        held.extend(self.banks.down(now));
         Ok(Circumstances { underway: outlook.underway, held, provider_full_until: None })
     }
 
