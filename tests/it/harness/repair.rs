@@ -32,13 +32,13 @@ impl Pressed {
 }
 
 /// A button of a form: where it leads, and what it says.
-struct Form {
+struct Button {
     action: String,
     fields: String,
 }
 
 /// The buttons of a page's forms, as a program without scripts sees them.
-fn forms(page: &str) -> Vec<Form> {
+fn buttons(page: &str) -> Vec<Button> {
     let value = |text: &str, name: &str| {
         let (_, rest) = text.split_once(&format!(" {name}=\""))?;
         Some(rest.split_once('"')?.0.replace("&#x2f;", "/"))
@@ -55,7 +55,7 @@ fn forms(page: &str) -> Vec<Form> {
         let buttons = inside.split("<button").skip(1).map(|rest| rest.split_once('>').expect("a tag ends").0);
         let pressed = buttons.map(|button| fields.iter().cloned().chain(field(button)).collect::<Vec<_>>());
         let form = |fields| form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        pressed.map(|fields| Form { action: action.clone(), fields: form(fields) }).collect::<Vec<_>>()
+        pressed.map(|fields| Button { action: action.clone(), fields: form(fields) }).collect::<Vec<_>>()
     };
     page.split("<form ").skip(1).flat_map(of_form).collect()
 }
@@ -92,18 +92,18 @@ impl World {
     }
 
     /// Presses the only button of a page, without script. Answers status and body.
-    pub async fn send_form(&self, page: &str) -> (StatusCode, String) {
-        let [form] = <[Form; 1]>::try_from(forms(page)).unwrap_or_else(|all| panic!("{} buttons", all.len()));
-        let answer = self.send(&form).await;
+    pub async fn press_only_button(&self, page: &str) -> (StatusCode, String) {
+        let [button] = <[Button; 1]>::try_from(buttons(page)).unwrap_or_else(|all| panic!("{} buttons", all.len()));
+        let answer = self.send(&button).await;
         let status = answer.status();
         (status, answer.text().await.expect("a body"))
     }
 
     /// Presses every button of a page, without script. Answers each status, and where it leads.
-    pub async fn send_every_form(&self, page: &str) -> Vec<(StatusCode, String)> {
+    pub async fn press_every_button(&self, page: &str) -> Vec<(StatusCode, String)> {
         let mut answers = Vec::new();
-        for form in forms(page) {
-            let answer = self.send(&form).await;
+        for button in buttons(page) {
+            let answer = self.send(&button).await;
             let leads_to = answer.headers().get("location").map(|to| to.to_str().expect("an address").to_owned());
             answers.push((answer.status(), leads_to.unwrap_or_default()));
         }
@@ -111,16 +111,16 @@ impl World {
         answers
     }
 
-    async fn send(&self, form: &Form) -> reqwest::Response {
-        let request = self.http.post(format!("{}{}", self.public_url, form.action));
-        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form.fields.clone());
+    async fn send(&self, button: &Button) -> reqwest::Response {
+        let request = self.http.post(format!("{}{}", self.public_url, button.action));
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(button.fields.clone());
         request.send().await.expect("the page answers")
     }
 
     /// The button on the page of a link that had ended: a fresh one by mail.
     pub async fn ask_for_fresh(&self, link: &str) -> (StatusCode, String) {
         let (_, page) = self.fetch(Method::GET, link).await;
-        let answered = self.send_form(&page).await;
+        let answered = self.press_only_button(&page).await;
         self.quiet().await;
         answered
     }

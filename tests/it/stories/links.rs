@@ -196,7 +196,7 @@ async fn a_scanner_that_presses_every_button_makes_one_link_token_and_uses_nothi
     let link = repair_link(&world.only_letter());
     for _ in 0..20 {
         let (_, page) = world.fetch(Method::GET, &link).await;
-        world.send_every_form(&page).await;
+        world.press_every_button(&page).await;
     }
     assert_eq!(world.plaid.count("/link/token/create"), 1);
     assert_eq!(world.state(&item).await, "login_required");
@@ -217,7 +217,7 @@ async fn a_press_without_script_or_inside_a_mail_app_goes_to_plaids_own_page() {
     assert!(!page.contains("link-initialize.js"), "no pop-up is to be counted on");
     let pressed = world.press_as(IN_APP, &link, &item).await;
     assert!(matches!(pressed, Pressed::Hosted(_)), "{pressed:?}");
-    let hosted = world.send_every_form(&page).await;
+    let hosted = world.press_every_button(&page).await;
     assert_eq!(hosted, [(StatusCode::SEE_OTHER, pressed.address())], "the same one without script");
     world.through_link(&pressed).await;
     assert_eq!(world.state(&item).await, "healthy");
@@ -241,7 +241,7 @@ async fn what_only_the_application_or_the_operator_can_do_is_said_so() {
         let (_, page) = world.fetch(Method::GET, &link).await;
         let refusal = Answer::Error { status: 400, error_type: String::new(), error_code: code.to_owned() };
         world.plaid.fault(Fault::at("/link/token/create", refusal));
-        let (answered, said) = world.send_form(&page).await;
+        let (answered, said) = world.press_only_button(&page).await;
         assert_eq!(answered, status, "{code}");
         assert!(said.contains(words), "{code}: {said}");
         world.plaid.clear_faults();

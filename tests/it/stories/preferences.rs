@@ -52,7 +52,7 @@ async fn letters_about_one_bank_are_stopped_until_they_are_wanted_again() {
     }
     assert_eq!(world.press(&letters[0], &item).await, "works", "the link of the last letter still repairs");
     let again = world.fetch(Method::GET, &shown).await.1;
-    world.send_every_form(&again).await;
+    world.press_every_button(&again).await;
     assert_eq!(snoozed_until(&world, &item).await, Value::Null, "one press took it back");
     let (_, events) = world.get(&format!("/v1/events?item_id={}", item.id)).await;
     let events =
@@ -132,7 +132,7 @@ async fn each_choice_is_taken_back_with_one_press() {
         let stopped = [&changed["stopped_at"], &changed["snoozed_until"], &snoozed_until(&world, &item).await];
         assert_eq!(stopped.iter().filter(|value| !value.is_null()).count(), 1, "{choice:?}");
         // The form that takes it back, and the one that saves, which changes nothing.
-        let answers = world.send_every_form(&page).await;
+        let answers = world.press_every_button(&page).await;
         assert_eq!(answers.iter().map(|(status, _)| status.as_u16()).collect::<Vec<_>>(), [303, 303]);
         let back = user(&world).await;
         assert!(back["stopped_at"].is_null() && back["snoozed_until"].is_null(), "{choice:?}: {back}");
@@ -162,7 +162,7 @@ async fn one_click_stops_at_once_and_one_press_on_its_answer_takes_it_back() {
         )),
         "{page}"
     );
-    let (status, _) = world.send_form(&page).await;
+    let (status, _) = world.press_only_button(&page).await;
     assert_eq!((status, &user(&world).await["stopped_at"]), (StatusCode::SEE_OTHER, &Value::Null));
     world.quiet().await;
     world.after(days(3)).await;
@@ -216,7 +216,7 @@ async fn a_scanner_that_presses_all_it_sees_changes_no_row() {
         }
         let (_, page) = world.fetch(Method::GET, &link).await;
         for page in [&page, &old] {
-            let answers = world.send_every_form(page).await;
+            let answers = world.press_every_button(page).await;
             assert_eq!(answers.len(), 1);
             assert!(link.ends_with(&answers[0].1) && answers[0].0 == StatusCode::SEE_OTHER, "{answers:?}");
         }
@@ -238,7 +238,7 @@ async fn after_a_scanner_that_presses_everything_the_person_repairs_and_gets_let
     for _ in 0..20 {
         for link in [&repair, &link] {
             let (_, page) = world.fetch(Method::GET, link).await;
-            world.send_every_form(&page).await;
+            world.press_every_button(&page).await;
         }
         // Some send a POST to each link of the header, as a mail program's one click does.
         let (_, answer) = world.fetch(Method::POST, &link).await;

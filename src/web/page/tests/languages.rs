@@ -42,7 +42,7 @@ fn a_template_has_no_words_of_its_own_and_glues_no_sentences() {
     assert_eq!(own_words("<p>{{ a }} and {% if b %}<b>more</b>{% endif %}</p>"), "and more");
 }
 
-/// A page grows with the banks on it: this is how many there may be, one of every kind and of a long name.
+/// A page grows with the banks on it: here are eleven, one of every kind and each of a long name.
 #[test]
 fn eleven_banks_are_a_small_page_in_every_language() {
     const NAME: &str = "First Platypus Bank of the Northern Territories and the Islands";
@@ -52,7 +52,9 @@ fn eleven_banks_are_a_small_page_in_every_language() {
             name: Some(NAME.to_owned()),
             what,
         });
-        let page = broken(banks.collect(), embedded());
+        let banks: Vec<Bank> = banks.collect();
+        assert_eq!(banks.len(), 11);
+        let page = broken(banks, embedded());
         let html = seen_in(language, |view| repair(view, &page)).html().to_owned();
         assert!(html.len() <= 25 * 1024, "{}: {} bytes", language.tag(), html.len());
     }

@@ -12,6 +12,7 @@ fn errors_of_link() -> serde_json::Value {
 fn the_script_and_its_words_agree() {
     let script = template::script();
     let words = &words::of(Language::English).script;
+    assert!(script.contains("errors[error.error_code] || errors[error.error_type] || 'failed'"));
     let of_errors = ERRORS_OF_LINK.map(|(word, _)| word);
     for key in words.keys() {
         let uses = [format!("'{key}'"), format!("words.{key}")];
