@@ -124,7 +124,7 @@ pub struct Episode<T> {
     pub opened_at: Timestamp,
     /// How many rungs of the ladder are behind: written, or overtaken by a later one.
     pub rungs_passed: u8,
-    /// How many letters about it have been handed to the mail server.
+    /// How many letters about it have been handed to the mail server and have not come back.
     pub letters: u32,
     /// What the condition is about.
     pub what: T,

@@ -73,7 +73,7 @@ pub struct LineView {
     pub kind: Option<String>,
     /// Which rung of the ladder, from 0.
     pub rung: Option<u8>,
-    /// Whether it was taken out, because it was not so any more when the letter left.
+    /// Whether it is said to nobody: it was not so any more when the letter left, or the letter came back.
     pub dropped: bool,
 }
 

@@ -40,11 +40,18 @@ impl Draft {
         }
     }
 
-    /// As if it had never left: it counts no more, and what it said is to be said where it can be read.
+    /// As if it had never left: it counts no more, and what it said is to be said where it can be read. A rung that was
+    /// written later stands: that letter may have been read.
     pub(super) fn letter_returned(&mut self, mention: &Mention) {
-        self.letter_withheld(mention);
-        if let Topic::Reminder { kind, .. } = mention.topic {
-            self.on_ladder(kind, mention.episode, |_, letters| *letters = letters.saturating_sub(1));
+        let Topic::Reminder { kind, rung } = mention.topic else { return self.letter_withheld(mention) };
+        self.on_ladder(kind, mention.episode, |passed, letters| {
+            if *passed == rung.saturating_add(1) {
+                *passed = rung;
+            }
+            *letters = letters.saturating_sub(1);
+        });
+        if kind == Kind::LoginRequired {
+            self.on_mended(mention.episode, |letters, answered| *answered = letters.min(*answered));
         }
     }
 

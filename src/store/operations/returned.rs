@@ -19,6 +19,10 @@ use crate::store::{Store, items, letters, pauses, steps, suppressions, users};
 /// How long the names of events are kept: longer than any service tells one again.
 const EVENTS_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
+/// A letter comes back within so many milliseconds: mail servers try for five days. What is told of an address later is not
+/// about the last letter that went there.
+const RETURNS_WITHIN_MS: i64 = 6 * 24 * 60 * 60 * 1000;
+
 /// What came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Back {
@@ -98,7 +102,7 @@ impl Store {
                 return Ok(Reported { known: true, repeated: true, ..done });
             }
             let given = report.address.as_ref().map(|address| suppressions::hmac(&inner.sealer, address));
-            let letter = find_letter(connection, report.letter, given.as_deref())?;
+            let letter = find_letter(connection, report.letter, given.as_deref(), rule.now)?;
             let hmac = letter.as_ref().and_then(|letter| letter.hmac.clone()).or(given);
             let Some(hmac) = hmac else { return Ok(done) };
             let owners = suppressions::users_with(connection, &hmac)?;
@@ -278,13 +282,20 @@ struct Left {
 }
 
 /// The letter of this id; without one, the last that went to the address.
-fn find_letter(connection: &Connection, id: Option<LetterId>, hmac: Option<&[u8]>) -> Result<Option<Left>> {
+fn find_letter(
+    connection: &Connection,
+    id: Option<LetterId>,
+    hmac: Option<&[u8]>,
+    now: Timestamp,
+) -> Result<Option<Left>> {
     let mut statement = connection.prepare_cached(
-        "select letter_id, address_hmac, status in ('accepted', 'uncertain') and due_at is null as counted from letters
+        "select letter_id, address_hmac, status in ('accepted', 'uncertain') and due_at is null
+           and (:letter is not null or settled_at > :since) as counted from letters
          where letter_id = coalesce(:letter, (select letter_id from letters where address_hmac = :hmac
                                               order by composed_at desc limit 1)) and address_hmac is not null",
     )?;
-    let named = named_params! { ":letter": id.map(|id| id.to_string()), ":hmac": hmac };
+    let named =
+        named_params! { ":letter": id.map(|id| id.to_string()), ":hmac": hmac, ":since": ms(now) - RETURNS_WITHIN_MS };
     let left = statement.query_row(named, |row| {
         Ok(Record::new("letters", "letter_id", row).and_then(|record| {
             Ok(Left {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{one_item, one_item_in};
 use crate::harness::mail_server::{MailServer, Mood};
-use crate::harness::{Settings, World, days, hours, minutes};
+use crate::harness::{Settings, World, bank, days, hours, minutes};
 
 const LOGIN: &str = "hook:0123456789abcdef";
 
@@ -72,6 +72,36 @@ async fn what_came_back_later_is_said_at_the_new_address() {
     world.says(&item, Act::RepairElsewhere).await;
     world.after(hours(26)).await;
     assert_eq!(world.letters().len(), 3, "that it works again");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_came_back_when_the_next_had_left_already_is_not_said_again() {
+    let (world, _) = written_to().await;
+    world.user_at("user-1", "user-1@other.example").await;
+    world.after(days(4)).await;
+    assert_eq!(world.letters().len(), 2, "the second rung, at the new address");
+    tells(&world, Some(LOGIN), &postmark("HardBounce", 1)).await;
+    let other = world.item("user-1", bank("Second Bank")).await;
+    world.breaks(&other).await;
+    world.after(hours(26)).await;
+    let letters = world.letters();
+    assert_eq!(letters.len(), 3, "about the other bank");
+    assert_eq!(letters[2].to, ["user-1@other.example"]);
+    assert!(!letters[2].text.as_deref().expect("a text part").contains("First Platypus Bank"));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_is_told_of_an_address_later_is_not_about_a_letter_of_long_ago() {
+    let (world, item) = written_to().await;
+    world.says(&item, Act::RepairElsewhere).await;
+    world.after(days(7)).await;
+    let letters = world.letters().len();
+    tells(&world, Some(LOGIN), &postmark("HardBounce", 1)).await;
+    assert!(!world.events(&item).await.contains(&"letter_returned".to_owned()));
+    assert_eq!(suppressions(&world).await.len(), 1, "the address takes none all the same");
+    assert_eq!(world.letters().len(), letters);
     world.end().await;
 }
 
