@@ -115,7 +115,7 @@ create table episodes (
   closed_at       integer,
   outcome         text check (outcome in ('repaired', 'healed', 'lapsed', 'overtaken', 'removed')),
   rungs_passed    integer not null,       -- of the ladder
-  letters         integer not null,       -- handed to the mail server
+  letters         integer not null,       -- handed to the mail server, and not come back
   code            text,                   -- login_required, revoked: Plaid's error_code
   reason          text,                   -- login_required: Plaid's error_code_reason
   cure            text check (cure in ('log_in', 'choose_accounts')),
@@ -254,7 +254,7 @@ create table letter_lines (
   topic      text not null check (topic in ('reminder', 'works_again', 'fresh_link')),
   kind       text,
   rung       integer,
-  dropped    integer not null default 0,  -- 1 if it was not so any more when the letter left
+  dropped    integer not null default 0,  -- 1 if it is said to nobody: not so any more, or the letter came back
   primary key (letter_id, item_id)
 ) strict, without rowid;
 

@@ -1,7 +1,8 @@
 //! `relinkd items export` and `relinkd users export`: all there is, as CSV or JSON lines.
 //!
 //! Items come without their access tokens: a token leaves the store only towards Plaid, so whoever moves everything moves the
-//! store itself (`relinkd backup`). Users come with their addresses and wishes, as `relinkd users import` takes them.
+//! store itself (`relinkd backup`). Users come with their addresses and wishes, as `relinkd users import` takes them. Where letters
+//! go by mail it takes no row without an address, and says so: whoever stopped letters and has none is not lost unseen.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};

@@ -4,7 +4,9 @@
 //! and whether the bank is still down Plaid's institution status says better. A burst within six hours of another is the same
 //! outage.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+
+use super::item::{Item, Kind, Login, Token};
 
 /// How long letters wait for a bank, from the outage's beginning; and how long it has to be calm until a burst is another
 /// outage.
@@ -23,8 +25,26 @@ const MANY: i64 = 20;
 const MANY_OF: i64 = 20;
 
 /// Fewer are one if they are at least one in so many. Of Items that break four times a year, two of twenty break within ten
-/// minutes by chance once in sixteen years, and then their users read of it some hours later.
+/// minutes by chance once in eight years, and then their users read of it some hours later.
 const FEW_OF: i64 = 10;
+
+/// Whether a step is a break that counts.
+///
+/// What was broken already when it came to be known here does not, at an import or with the first answer to a token; nor an
+/// Item with a newer one in its place, which breaks with it; nor a login that broke less than [`BURST_MINUTES`] ago and only
+/// seemed to work in between.
+#[must_use]
+pub fn is_break(before: &Item, after: &Item, now: Timestamp) -> bool {
+    let breaks = before.open(Kind::LoginRequired).is_none() && after.open(Kind::LoginRequired).is_some();
+    let is_news = before.token == Token::Proven && after.held_since().is_none() && after.superseded_by.is_none();
+    let again = match &before.login {
+        Login::Mended { episode, .. } => {
+            now.duration_since(episode.what.broken_at) < SignedDuration::from_mins(BURST_MINUTES)
+        }
+        Login::Sound | Login::Broken(_) => false,
+    };
+    breaks && is_news && !again
+}
 
 /// Whether so many breaks within [`BURST_MINUTES`] are an outage of a bank with so many Items.
 #[must_use]

@@ -22,8 +22,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How many pauses to wait at most while others want the writer: or a busy daemon would never come to an end.
 const PAUSES_MAX: u32 = 5;
 
-/// How long breaks are counted: far longer than the breaker of `[reminders]` looks back.
-const BREAKS: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long breaks are counted: longer than the outage breaker looks back, which reads them all each time.
+const BREAKS: SignedDuration = SignedDuration::from_hours(24);
 
 /// How often progress is told in the log.
 const TELL_EVERY: SignedDuration = SignedDuration::from_secs(10);

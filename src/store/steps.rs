@@ -11,7 +11,8 @@ use super::{accounts, events, outbox, siblings};
 use crate::domain::effect::{Effect, Notice};
 use crate::domain::event::Event;
 use crate::domain::ids::ItemId;
-use crate::domain::item::{Item, Kind, State};
+use crate::domain::item::{Item, State};
+use crate::domain::outage::is_break;
 use crate::domain::step::Step;
 use crate::domain::supersede::{Sibling, is_touched};
 
@@ -227,11 +228,10 @@ pub(crate) fn happened_since(
     Ok(false)
 }
 
-/// Notes that one more login broke at a bank. What an import finds broke long ago, and is no outage.
+/// Notes that one more login broke at a bank.
 fn count_break(connection: &Connection, before: &Item, after: &Item, now: Timestamp) -> Result<(), StoreError> {
-    let broke = after.open(Kind::LoginRequired).is_some() && before.open(Kind::LoginRequired).is_none();
-    let broke = broke && after.held_since().is_none();
-    let Some(bank) = after.institution.as_ref().filter(|_| broke) else { return Ok(()) };
+    let bank = after.institution.as_ref().filter(|_| is_break(before, after, now));
+    let Some(bank) = bank else { return Ok(()) };
     let mut statement = connection.prepare_cached(
         "insert into breaks (institution_id, minute, count) values (:bank, :minute, 1)
          on conflict do update set count = count + 1",

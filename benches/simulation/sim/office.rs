@@ -9,8 +9,8 @@ use relinkd::domain::contact::EmailAddress;
 use relinkd::domain::effect::Notice;
 use relinkd::domain::event::{Event, Mention, Topic};
 use relinkd::domain::ids::{Institution, InstitutionId, ItemId, LetterId, UserId};
-use relinkd::domain::item::{Item, Kind};
-use relinkd::domain::outage::{BURST_MINUTES, Outage, is_burst};
+use relinkd::domain::item::Item;
+use relinkd::domain::outage::{BURST_MINUTES, Outage, is_break, is_burst};
 use relinkd::domain::provider::Cap;
 use relinkd::store::{Begun, ClaimedLetter, Composer, Departure, LetterOutcome, NewProfile, Profile, Wish};
 
@@ -98,7 +98,7 @@ impl Office {
             let due = self.people.get(&after.user).and_then(|person| person.due_at);
             self.look_again(&after.user, Some(due.map_or(at, |due| due.min(at))));
         }
-        let broke = after.open(Kind::LoginRequired).is_some() && before.open(Kind::LoginRequired).is_none();
+        let broke = is_break(before, after, now);
         let is_removed = after.removed.is_some() && before.removed.is_none();
         let Some(bank) = after.institution.as_ref().filter(|_| broke || is_removed) else { return };
         let counted = self.banks.entry(bank.id.clone()).or_default();

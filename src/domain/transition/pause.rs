@@ -30,7 +30,7 @@ impl Draft {
     /// The former owner stopped the letters, not the new one. A pause may be the application's, and stays.
     pub(super) fn forget_stop(&mut self) {
         if self.item.is_stopped() {
-            self.item.snoozed_until = None;
+            self.resume();
         }
     }
 }

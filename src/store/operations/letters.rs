@@ -262,8 +262,8 @@ impl Store {
         self.threads.write(operation).await
     }
 
-    /// Banks at which very many logins broke within ten minutes: their letters wait until six hours after the first time,
-    /// however long it goes on. Many means more than 20, and more than one in twenty of the bank's Items.
+    /// Banks at which several logins broke at once, as [`outage`](crate::domain::outage) has it, and until when their letters
+    /// wait.
     ///
     /// # Errors
     /// What SQLite says.

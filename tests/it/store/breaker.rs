@@ -1,7 +1,7 @@
-//! The outage breaker: letters about a bank at which much breaks at once wait, and never longer than six hours an outage.
+//! The outage breaker: letters about a bank at which several logins break at once wait, and never longer than six hours an outage.
 
 use jiff::{SignedDuration, Timestamp};
-use relinkd::domain::event::Event;
+use relinkd::domain::event::{Event, Health, Observation};
 use relinkd::domain::ids::{Institution, InstitutionId, UserId};
 use relinkd::domain::item::RemovalReason;
 use relinkd::domain::policy::Policy;
@@ -20,8 +20,7 @@ fn bank(id: &str) -> Institution {
     Institution { id: InstitutionId::parse(id).expect("an id"), name: None }
 }
 
-/// A store with this many Items at a bank.
-async fn with_items(place: &Place, count: usize) -> Store {
+async fn registered(place: &Place, count: usize, is_proven: bool) -> Store {
     let store = place.open(at(0));
     for number in 0..count {
         let new = NewItem {
@@ -31,18 +30,42 @@ async fn with_items(place: &Place, count: usize) -> Store {
             institution: Some(bank("ins_1")),
             country_codes: None,
         };
+        let id = new.id.clone();
         store.register(new, rule(&Policy::default(), at(0))).await.expect("it is registered");
+        if !is_proven {
+            continue;
+        }
+        let answer = Observation {
+            asked_at: at(0),
+            item: Some(id.clone()),
+            created_at: None,
+            health: Health::Good,
+            consent_expires_at: None,
+            webhooks_go: None,
+            institution: None,
+        };
+        let rule = rule(&Policy::default(), at(0));
+        store.step(id, vec![Event::Observed(answer)], "test".to_owned(), rule).await.expect("a step");
     }
     store
 }
 
-/// This many logins break, one a second, and are repaired at once.
+/// A store with this many healthy Items at a bank.
+async fn with_items(place: &Place, count: usize) -> Store {
+    registered(place, count, true).await
+}
+
+/// One login breaks, and is repaired at once.
+async fn breaks(store: &Store, number: usize, second: i64) {
+    let rule = rule(&Policy::default(), at(second));
+    let events = vec![broken(), Event::LoginRepaired];
+    store.step(item_id(&format!("item-{number}")), events, "test".to_owned(), rule).await.expect("a step");
+}
+
+/// This many logins break, one a second.
 async fn burst(store: &Store, count: usize, second: i64) {
     for number in 0..count {
-        let now = at(second + i64::try_from(number).expect("few"));
-        let events = vec![broken(), Event::LoginRepaired];
-        let rule = rule(&Policy::default(), now);
-        store.step(item_id(&format!("item-{number}")), events, "test".to_owned(), rule).await.expect("a step");
+        breaks(store, number, second + i64::try_from(number).expect("few")).await;
     }
 }
 
@@ -90,10 +113,20 @@ async fn bursts_that_go_on_do_not_hold_for_ever() {
 async fn two_of_a_few_are_an_outage_and_one_is_not() {
     let place = Place::new();
     let store = with_items(&place, 20).await;
-    burst(&store, 1, 0).await;
+    breaks(&store, 0, 0).await;
     assert_eq!(held_until(&store, 60).await, None, "one login is one login");
-    burst(&store, 1, 9 * 60).await;
+    breaks(&store, 0, 5 * 60).await;
+    assert_eq!(held_until(&store, 6 * 60).await, None, "and the same login is no other");
+    breaks(&store, 1, 9 * 60).await;
     assert!(is_about(held_until(&store, 10 * 60).await, 9 * 60 + 6 * HOUR), "two within ten minutes");
+}
+
+#[tokio::test]
+async fn what_was_broken_before_it_was_known_is_no_outage() {
+    let place = Place::new();
+    let store = registered(&place, 20, false).await;
+    burst(&store, 20, 0).await;
+    assert_eq!(held_until(&store, 60).await, None, "the first answers");
 }
 
 #[tokio::test]

@@ -58,13 +58,14 @@ impl<S: Post> World<'_, S> {
         }
         if is && !was {
             unit.unheard = unit.answered_at < unit.mended_at;
-            unit.broke_at = now;
+            let broke_before = std::mem::replace(&mut unit.broke_at, now);
             if now.duration_since(unit.mended_at) > ONE_LADDER {
                 // What was not said by now is no news any more.
                 unit.owed = 0;
             }
             unit.outage = outage;
-            unit.is_known = false;
+            // The same login a moment ago is no second one.
+            unit.is_known = now.duration_since(broke_before) < SignedDuration::from_mins(10);
             (unit.reminders, unit.ended) = (0, false);
             self.outcome.count("breaks");
             self.begins_to_wait(item, LOGIN);
