@@ -16,6 +16,7 @@ mod secrets;
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
+use relinkd::domain::event::{Event, Health, Observation};
 use relinkd::domain::ids::{ItemId, UserId};
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
@@ -32,6 +33,19 @@ pub fn at(seconds: i64) -> Timestamp {
 
 pub fn item_id(text: &str) -> ItemId {
     ItemId::parse(text).expect("an id")
+}
+
+/// Plaid answers a question that was asked then.
+pub fn answered(item: &str, asked: i64, health: Health) -> Event {
+    Event::Observed(Observation {
+        asked_at: at(asked),
+        item: Some(item_id(item)),
+        created_at: None,
+        health,
+        consent_expires_at: None,
+        webhooks_go: None,
+        institution: None,
+    })
 }
 
 /// A folder for one store.

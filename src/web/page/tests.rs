@@ -145,7 +145,7 @@ fn every_page_in(language: Language, name: Option<&str>) -> Vec<(String, Page)> 
     for mode in [embedded(), hosted()] {
         pages.push((format!("back {mode:?}"), seen_in(language, |view| way_back(view, &mode))));
     }
-    for page in [UnsubscribePage::Done { path: repair_path() }, UnsubscribePage::Unknown] {
+    for page in [UnsubscribePage::Done { path: unsubscribe_path() }, UnsubscribePage::Unknown] {
         pages.push(("unsubscribe".to_owned(), seen_in(language, |view| unsubscribe(view, &page))));
     }
     for all in [Letters::On, Letters::From(time("2026-12-24T08:00:00Z")), Letters::Off] {

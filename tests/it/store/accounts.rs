@@ -1,7 +1,7 @@
 //! Fingerprints of accounts: the same account is met again in another Item and after a new data key; a name is nowhere.
 
 use relinkd::domain::effect::Notice;
-use relinkd::domain::event::{Event, Health, Observation};
+use relinkd::domain::event::{Event, Health};
 use relinkd::domain::ids::{Institution, InstitutionId, UserId};
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
@@ -9,7 +9,7 @@ use relinkd::store::seal::Sealer;
 use relinkd::store::{Account, Asked, NewItem, Store};
 
 use super::inbox::broken;
-use super::{KEY, Place, at, item_id};
+use super::{KEY, Place, answered, at, item_id};
 
 const NEW_KEY: [u8; 32] = *b"newer--data-key-0123456789abcdef";
 
@@ -35,16 +35,7 @@ async fn healthy(store: &Store, item: &str, at_bank: &str, second: i64) {
 }
 
 async fn says(store: &Store, item: &str, second: i64, health: Health) {
-    let event = Event::Observed(Observation {
-        asked_at: at(second),
-        item: Some(item_id(item)),
-        created_at: None,
-        health,
-        consent_expires_at: None,
-        webhooks_go: None,
-        institution: None,
-    });
-    step(store, item, second, event).await;
+    step(store, item, second, answered(item, second, health)).await;
 }
 
 async fn step(store: &Store, item: &str, second: i64, event: Event) {

@@ -1,7 +1,7 @@
 //! The outage breaker: letters about a bank at which several logins break at once wait, and never longer than six hours an outage.
 
 use jiff::{SignedDuration, Timestamp};
-use relinkd::domain::event::{Event, Health, Observation};
+use relinkd::domain::event::{Event, Health};
 use relinkd::domain::ids::{Institution, InstitutionId, UserId};
 use relinkd::domain::item::RemovalReason;
 use relinkd::domain::policy::Policy;
@@ -9,7 +9,7 @@ use relinkd::engine::apply::rule;
 use relinkd::store::{NewItem, Store};
 
 use super::inbox::broken;
-use super::{Place, at, item_id};
+use super::{Place, answered, at, item_id};
 
 const HOUR: i64 = 3600;
 
@@ -30,22 +30,11 @@ async fn registered(place: &Place, count: usize, is_proven: bool) -> Store {
             institution: Some(bank("ins_1")),
             country_codes: None,
         };
-        let id = new.id.clone();
         store.register(new, rule(&Policy::default(), at(0))).await.expect("it is registered");
-        if !is_proven {
-            continue;
+        if is_proven {
+            let item = format!("item-{number}");
+            step(&store, number, 0, vec![answered(&item, 0, Health::Good)]).await;
         }
-        let answer = Observation {
-            asked_at: at(0),
-            item: Some(id.clone()),
-            created_at: None,
-            health: Health::Good,
-            consent_expires_at: None,
-            webhooks_go: None,
-            institution: None,
-        };
-        let rule = rule(&Policy::default(), at(0));
-        store.step(id, vec![Event::Observed(answer)], "test".to_owned(), rule).await.expect("a step");
     }
     store
 }
@@ -57,8 +46,11 @@ async fn with_items(place: &Place, count: usize) -> Store {
 
 /// One login breaks, and is repaired at once.
 async fn breaks(store: &Store, number: usize, second: i64) {
+    step(store, number, second, vec![broken(), Event::LoginRepaired]).await;
+}
+
+async fn step(store: &Store, number: usize, second: i64, events: Vec<Event>) {
     let rule = rule(&Policy::default(), at(second));
-    let events = vec![broken(), Event::LoginRepaired];
     store.step(item_id(&format!("item-{number}")), events, "test".to_owned(), rule).await.expect("a step");
 }
 
@@ -136,9 +128,7 @@ async fn what_was_removed_does_not_count() {
     burst(&store, 2, 0).await;
     assert_eq!(held_until(&store, 60).await, None, "two of forty");
     for number in 20..40 {
-        let removed = vec![Event::Removed { why: RemovalReason::Application }];
-        let rule = rule(&Policy::default(), at(60));
-        store.step(item_id(&format!("item-{number}")), removed, "test".to_owned(), rule).await.expect("a step");
+        step(&store, number, 60, vec![Event::Removed { why: RemovalReason::Application }]).await;
     }
     assert!(held_until(&store, 60).await.is_some(), "two of twenty");
 }

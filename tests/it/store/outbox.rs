@@ -1,13 +1,13 @@
 //! The outbox: one row for one wish, the earlier moment, leases, and doing again what was wished again.
 
 use relinkd::domain::effect::Effect;
-use relinkd::domain::event::{Event, Health, Observation};
+use relinkd::domain::event::{Event, Health};
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
 use relinkd::store::{Claimed, Settlement, Store};
 
 use super::inbox::broken;
-use super::{Place, at, item_id, register};
+use super::{Place, answered, at, item_id, register};
 
 async fn step(store: &Store, second: i64, event: Event) {
     let rule = rule(&Policy::default(), at(second));
@@ -24,16 +24,7 @@ async fn done(store: &Store, claimed: Claimed, second: i64) {
 }
 
 fn good(asked: i64) -> Event {
-    let (item, health) = (Some(item_id("item-1")), Health::Good);
-    Event::Observed(Observation {
-        asked_at: at(asked),
-        item,
-        created_at: None,
-        webhooks_go: None,
-        health,
-        consent_expires_at: None,
-        institution: None,
-    })
+    answered("item-1", asked, Health::Good)
 }
 
 /// An Item that was observed, and nothing to do.

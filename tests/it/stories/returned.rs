@@ -58,7 +58,7 @@ async fn a_hard_bounce_told_by_a_service_stops_letters_and_tells_the_application
 async fn what_came_back_later_is_said_at_the_new_address() {
     let (world, item) = written_to().await;
     tells(&world, Some(LOGIN), &postmark("HardBounce", 1)).await;
-    // Another service tells it too, and it is one letter that came back.
+    // Told once more as another event, it is still one letter that came back.
     tells(&world, Some(LOGIN), &postmark("HardBounce", 2)).await;
     let came_back = world.events(&item).await.iter().filter(|event| *event == "letter_returned").count();
     assert_eq!(came_back, 1);
@@ -96,7 +96,7 @@ async fn what_came_back_when_the_next_had_left_already_is_not_said_again() {
 async fn what_is_told_of_an_address_later_is_not_about_a_letter_of_long_ago() {
     let (world, item) = written_to().await;
     world.says(&item, Act::RepairElsewhere).await;
-    world.after(days(7)).await;
+    world.after(days(9)).await;
     let letters = world.letters().len();
     tells(&world, Some(LOGIN), &postmark("HardBounce", 1)).await;
     assert!(!world.events(&item).await.contains(&"letter_returned".to_owned()));
