@@ -63,6 +63,9 @@ data_key = "bWlsbGlvbi1kYXRhLWtleS1taWxsaW9uLWRhdGEta2U="
 [mail]
 from = "Example <hello@example.com>"
 smtp_url = "smtp://127.0.0.1:9"
+[schedule]
+sweep = "0 0 0 1 1 * 2099"
+purge = "0 0 0 1 1 * 2099"
 [[api.keys]]
 name = "million"
 key = "{API_KEY}"

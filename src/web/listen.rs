@@ -77,13 +77,13 @@ mod tests {
 
     use super::*;
 
-    const HEAD_TIME: Duration = Duration::from_millis(300);
+    const HEAD_TIME: Duration = Duration::from_secs(1);
 
     /// How long it takes until a connection on which this was said is closed, and what came until then.
     async fn closed_after(address: SocketAddr, said: &[u8]) -> (Duration, String) {
+        let (begun, mut heard) = (Instant::now(), Vec::new());
         let mut stream = TcpStream::connect(address).await.expect("it listens");
         stream.write_all(said).await.expect("sent");
-        let (begun, mut heard) = (Instant::now(), Vec::new());
         let closed = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut heard)).await;
         closed.expect("it is closed").expect("and not reset");
         (begun.elapsed(), String::from_utf8_lossy(&heard).into_owned())

@@ -23,6 +23,8 @@ async function pressedAll(eyes, url) {
   const page = await device.newPage();
   await page.goto(url);
   const answered = page.waitForResponse((response) => /\/(link|preferences)$/.test(response.url()));
+  // What the answer is waited for first: it may take its time.
+  await page.locator('form button').first().click({ force: true, noWaitAfter: true });
   for (const element of await page.locator('button, input:not([type=hidden]), label, a[href^="#"]').all()) {
     await element.click({ force: true, noWaitAfter: true, timeout: 2000 }).catch(() => {});
   }

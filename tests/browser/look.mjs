@@ -11,8 +11,9 @@ const LOOKS = [
   ['phone-light', PHONE, 'light'], ['phone-dark', PHONE, 'dark'],
   ['desk-light', DESK, 'light'], ['desk-dark', DESK, 'dark'],
 ];
+export const CHROMIUM = '/usr/bin/chromium';
 // Root may not use Chromium's sandbox; the rest keeps it from asking the internet anything.
-const FLAGS = [
+export const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
 ];
@@ -43,7 +44,7 @@ export class Eyes {
     const require = createRequire(path.join(tools, 'node_modules', 'x'));
     const { chromium } = require('playwright-core');
     const eyes = new Eyes();
-    eyes.browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+    eyes.browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
     eyes.axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
     eyes.shots = shots;
     eyes.faults = [];

@@ -10,10 +10,11 @@ import { detours } from './detours.mjs';
 import { embedded } from './embedded.mjs';
 import { hosted } from './hosted.mjs';
 import { letters } from './letters.mjs';
+import { lighthouse } from './lighthouse.mjs';
 import { ended, repaired, scanner } from './links.mjs';
 import { paper } from './paper.mjs';
 
-const stories = { demo, detours, embedded, ended, hosted, letters, paper, repaired, scanner };
+const stories = { demo, detours, embedded, ended, hosted, letters, lighthouse, paper, repaired, scanner };
 const given = JSON.parse(await text(process.stdin));
 const eyes = await Eyes.open(given.tools, given.shots);
 try {

@@ -32,7 +32,7 @@ use crate::process::free_address;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a whole walk may take.
-const WALK_TIME_MAX: Duration = Duration::from_secs(600);
+const WALK_TIME_MAX: Duration = Duration::from_secs(1800);
 
 /// The store's file.
 const STORE: &str = "relinkd.db";
@@ -58,6 +58,7 @@ pub fn tools() -> Option<PathBuf> {
         ("python3", runs("python3")),
         ("playwright-core", folder.join("node_modules/playwright-core").exists()),
         ("axe-core", folder.join("node_modules/axe-core").exists()),
+        ("lighthouse", folder.join("node_modules/lighthouse").exists()),
         ("aiosmtpd", folder.join("python/aiosmtpd").exists()),
     ];
     let missing: Vec<&str> = wanted.into_iter().filter(|(_, is_there)| !is_there).map(|(name, _)| name).collect();

@@ -49,9 +49,13 @@ fn error_body(error_type: &str, code: &str) -> Value {
 
 /// The error of `/item/get` when Plaid answers so.
 async fn refusal(reply: Reply) -> CallError {
+    refusal_within(Duration::from_secs(20), reply).await
+}
+
+async fn refusal_within(total: Duration, reply: Reply) -> CallError {
     let plaid = Loopback::start(reply).await;
-    let client = plaid.client();
-    let answer = tokio::time::timeout(Duration::from_secs(20), client.item_get(&token())).await;
+    let client = plaid.client_within(total);
+    let answer = tokio::time::timeout(Duration::from_secs(60), client.item_get(&token())).await;
     let error = answer.expect("the client's own limit comes first").expect_err("no answer");
     let shown = format!("{error} {error:?}");
     assert!(!shown.contains("c0ffee"), "{shown}");
@@ -213,7 +217,8 @@ async fn what_is_no_answer_of_plaids_is_plaid_being_down() {
 async fn a_slow_answer_is_cut_by_the_time_limit() {
     let silent = Reply::Stall(Vec::new());
     let half = Reply::Stall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_vec());
-    let (silent, half, drip) = tokio::join!(refusal(silent), refusal(half), refusal(Reply::Drip));
+    let cut = |reply| refusal_within(Duration::from_millis(1_500), reply);
+    let (silent, half, drip) = tokio::join!(cut(silent), cut(half), cut(Reply::Drip));
     assert_eq!([silent, half, drip], [CallError::TimedOut, CallError::TimedOut, CallError::TimedOut]);
 }
 

@@ -91,7 +91,7 @@ async fn it_sends_nothing_and_touches_no_item() {
     assert_eq!(world.plaid.count("/item/get"), asked);
     let paths: Vec<String> = world.plaid.calls().split_off(calls).into_iter().map(|call| call.path).collect();
     assert_eq!(paths, ["/webhook_verification_key/get"]);
-    assert_eq!(smtp.commands(), ["EHLO", "QUIT"]);
+    assert_eq!(smtp.commands_once(2).await, ["EHLO", "QUIT"]);
     let (_, webhooks) = world.get("/v1/webhooks").await;
     assert_eq!(webhooks["data"], json!([]));
     let (_, ready) = world.get("/readyz").await;
@@ -135,16 +135,19 @@ async fn a_clock_that_is_wrong() {
     let dns = good_domain().await;
     let mut said = String::new();
     let body = json!({ "error_type": "INVALID_INPUT", "error_code": "INVALID_WEBHOOK_VERIFICATION_KEY_ID" });
-    // The command asks the system's clock.
-    let now = relinkd::engine::clock::Clock::system().now();
     for skew in [SignedDuration::from_secs(400), SignedDuration::from_secs(40), SignedDuration::from_secs(-3630)] {
+        // The command asks the system's clock.
+        let now = relinkd::engine::clock::Clock::system().now();
         let date =
             jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&(now + skew)).expect("a date");
         let plaid = Loopback::start(Reply::with("400 Bad Request", &[("Date", &date)], &body.to_string())).await;
         let url = plaid.url.origin().ascii_serialization();
         let output = check(&world, &dns, &[], &[(&world.plaid.url(), &url)]).await;
-        // Some seconds pass on a slow machine.
-        said += &about(&output, "plaid.clock").replace("39 s", "40 s").replace("38 s", "40 s").replace("37 s", "40 s");
+        // Some seconds pass on a slow machine; up to ten would be no warning.
+        let clock = (11..40).fold(about(&output, "plaid.clock"), |told, secs| {
+            told.replace(&format!("is {secs} s behind"), "is 40 s behind")
+        });
+        said += &clock;
         assert!(about(&output, "plaid.keys").starts_with("pass"), "{output:?}");
     }
     insta::assert_snapshot!(said, @"

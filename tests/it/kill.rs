@@ -280,10 +280,9 @@ async fn sigterm_while_webhooks_come_loses_none_and_ends_with_0() {
     let senders = traffic.begin();
     for _ in 0..4 {
         traffic.until(traffic.count() + 50 + any(100)).await;
-        let begun = Instant::now();
         let status = terminate(&mut daemon).await;
         assert_eq!(status.code(), Some(0), "{}", site.said());
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(!site.said().contains("did not end in time"), "{}", site.said());
         assert_nothing_is_lost(&traffic, &site, "after SIGTERM");
         daemon = site.serve().await;
     }
@@ -348,11 +347,13 @@ async fn a_kill_at_any_write_or_sync_loses_no_answered_webhook() {
     traffic.until(1).await;
     terminate(&mut daemon).await;
     let before = traffic.count();
-    for point in 1..=points - making {
+    let mut point = 0;
+    // A kill tries something only where webhooks were answered before it; several of them share a write.
+    while point < points - making || traffic.count() < before + points {
+        point += 1;
+        assert!(point <= 8 * points, "too few webhooks were answered between the kills, so nothing was tested");
         kill_at(&site, 2 * point).await;
     }
-    let between = traffic.count() - before;
-    assert!(between >= points, "only {between} webhooks were answered between the kills, so nothing was tested");
     assert_all_is_well(&site, &traffic, senders).await;
     drop(plaid);
 }
@@ -390,10 +391,10 @@ async fn a_second_daemon_on_the_same_store_ends_at_once_and_says_why() {
     let other = site.folder.path().join("other.toml");
     let text = process::configuration(&plaid.url, process::free_address(), process::free_address());
     std::fs::write(&other, text).expect("written");
-    let begun = Instant::now();
-    let second = tokio::process::Command::new(BINARY).args(["serve", "--config"]).arg(&other).output().await;
+    // Some ten milliseconds by itself; the limit is for a machine that does other things.
+    let second = tokio::process::Command::new(BINARY).args(["serve", "--config"]).arg(&other).output();
+    let second = tokio::time::timeout(Duration::from_secs(10), second).await.expect("it does not wait for the first");
     let second = second.expect("it starts");
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(second.status.code(), Some(1));
     let said = String::from_utf8(second.stderr).expect("text");
     assert_eq!(said.lines().count(), 1, "{said}");

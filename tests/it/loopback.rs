@@ -85,9 +85,13 @@ impl Loopback {
         self.requests.lock().expect("no test panics here").clone()
     }
 
-    /// A client of this server whose time limits are short enough to wait for.
+    /// A client of this server.
     pub fn client(&self) -> Client {
-        let total = Duration::from_millis(1_500);
+        self.client_within(Duration::from_secs(20))
+    }
+
+    /// A client of this server that waits no longer than this for anything.
+    pub fn client_within(&self, total: Duration) -> Client {
         Client::with_timeouts(&options(self.url.clone()), Timeouts { connect: total, total }).expect("a client")
     }
 }

@@ -170,6 +170,9 @@ data_key = "Y2FuYXJ5LWRhdGEta2V5LTAxMjM0NTY3ODlhYmNkZWY="
 [mail]
 from = "Example <hello@example.com>"
 smtp_url = "smtp://127.0.0.1:9"
+[schedule]
+sweep = "0 0 0 1 1 * 2099"
+purge = "0 0 0 1 1 * 2099"
 [[api.keys]]
 name = "test"
 key = "{API_KEY}"

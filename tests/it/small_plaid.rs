@@ -48,6 +48,7 @@ impl SmallPlaid {
         let routes = Router::new()
             .route("/webhook_verification_key/get", post(key))
             .route("/item/get", post(item))
+            .route("/accounts/get", post(accounts))
             .with_state(Arc::clone(&inner));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -103,6 +104,19 @@ async fn item(State(inner): State<Arc<Inner>>, body: String) -> Response {
     let item = json!({ "item_id": id, "institution_id": "ins_1", "institution_name": "Example Bank", "webhook": "",
         "error": error, "consent_expiration_time": *inner.consent_ends.lock().expect("no panic") });
     answer(StatusCode::OK, &json!({ "item": item, "status": null, "request_id": "r" }))
+}
+
+async fn accounts(State(inner): State<Arc<Inner>>, body: String) -> Response {
+    let token = text(&body, "access_token");
+    let Some(id) = token.strip_prefix(TOKEN_PREFIX) else {
+        return error("INVALID_INPUT", "INVALID_ACCESS_TOKEN");
+    };
+    if let Some(fault) = fault(&inner).await {
+        return fault;
+    }
+    let account = json!({ "account_id": format!("account-of-{id}"), "name": "Checking", "mask": "0000" });
+    let item = json!({ "item_id": id, "institution_id": "ins_1" });
+    answer(StatusCode::OK, &json!({ "accounts": [account], "item": item, "request_id": "r" }))
 }
 
 /// What stands in place of an answer, if Plaid does not do well.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::*;
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn mailbox() -> Mailbox {
     let mut options = Options::new(Arc::new(|| Timestamp::from_second(1_795_000_000).unwrap()));

@@ -99,7 +99,7 @@ async fn both(send: impl Future<Output = Outcome>, peer: Peer) -> (Outcome, Hear
     };
     let heard = match heard {
         Some(heard) => heard,
-        None => timeout(Duration::from_millis(500), serve).await.unwrap_or_default(),
+        None => timeout(Duration::from_secs(5), serve).await.unwrap_or_default(),
     };
     (outcome, heard)
 }

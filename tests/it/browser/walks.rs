@@ -139,6 +139,24 @@ async fn a_mail_scanner_changes_nothing_that_a_person_would_miss() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lighthouse_finds_nothing_missing_in_a_page() {
+    let Some(tools) = tools() else { return };
+    let mut stage = Stage::start(tools, "embedded").await;
+    stage.user("main", &[PLATYPUS], login_required()).await;
+    stage.user("many", &[NORTH, PLATYPUS, RIVER], login_required()).await;
+    let letters = stage.letters(&["main", "many"]).await;
+    let links = json!({
+        "one bank": letters["main"]["url"],
+        "several banks": letters["many"]["url"],
+        "which letters": letters["many"]["stop_url"],
+        "the way back": format!("{}/repair-return", stage.public()),
+    });
+    let walked = stage.walk("lighthouse", json!({ "links": links })).await;
+    assert_eq!(walked.steps.len(), 4, "{:?}", walked.steps);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_detour_leads_on() {
     let Some(tools) = tools() else { return };
     let mut stage = Stage::start(tools, "embedded").await;

@@ -71,6 +71,17 @@ impl MailServer {
         self.shared.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The verbs, once there are so many: a client that has gone may not have been heard to the end.
+    pub async fn commands_once(&self, count: usize) -> Vec<String> {
+        for _ in 0..1_000 {
+            if self.commands().len() >= count {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.commands()
+    }
+
     /// The letters that it saw whole, raw.
     pub fn letters(&self) -> Vec<String> {
         self.shared.letters.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -180,7 +180,7 @@ impl World {
         let view = self.plaid.link_start(&door).expect("Link opens");
         self.plaid.link_finish(&view, outcome).expect("Link ends");
         if view.hosted {
-            let arrived = self.plaid.wait_until(Duration::from_secs(10), |plaid| told(plaid) > before).await;
+            let arrived = self.plaid.wait_until(Duration::from_secs(60), |plaid| told(plaid) > before).await;
             assert!(arrived, "Hosted Link tells how it ended");
         }
         self.quiet().await;

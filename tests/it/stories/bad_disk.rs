@@ -27,7 +27,7 @@ async fn all_was_tried(world: &World) {
 
 async fn wait(fact: &str, mut holds: impl AsyncFnMut() -> bool) {
     let mut pause = tokio::time::interval(std::time::Duration::from_millis(10));
-    for _ in 0..1_000 {
+    for _ in 0..6_000 {
         if holds().await {
             return;
         }
