@@ -187,7 +187,7 @@ impl Engine {
             until: self.after(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)),
             why: "Plaid allows no more questions about banks within this minute",
         })?;
-        let answer = self.call(caller, None, self.plaid.institution(id, codes)).await;
+        let answer = self.call_beside(caller, None, self.plaid.institution(id, codes)).await;
         if let Err(NoAnswer::Held { .. }) = answer {
             return answer.map(drop);
         }

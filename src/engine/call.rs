@@ -58,6 +58,35 @@ impl Engine {
         item: Option<&ItemId>,
         call: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, NoAnswer> {
+        let outcome = self.in_turn(caller, item, call).await?;
+        self.note(item, outcome.as_ref().err());
+        Ok(outcome?)
+    }
+
+    /// The same for what is only good to know. An endpoint of its own that is out of order says nothing about Plaid: who asks
+    /// how an Item is does not wait because of it.
+    ///
+    /// # Errors
+    /// As [`Engine::call`].
+    pub(super) async fn call_beside<T>(
+        &self,
+        caller: Caller,
+        item: Option<&ItemId>,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, NoAnswer> {
+        let outcome = self.in_turn(caller, item, call).await?;
+        if !outcome.as_ref().is_err_and(CallError::is_out_of_order) {
+            self.note(item, outcome.as_ref().err());
+        }
+        Ok(outcome?)
+    }
+
+    async fn in_turn<T>(
+        &self,
+        caller: Caller,
+        item: Option<&ItemId>,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<Result<T, CallError>, NoAnswer> {
         // People do not stand behind the sweep.
         let places = match caller {
             Caller::Person => &self.calls_of_people,
@@ -65,9 +94,7 @@ impl Engine {
         };
         let _place = places.acquire().await.expect("the semaphore is never closed");
         self.wait_for_turn(caller, item).await?;
-        let outcome = call.await;
-        self.note(outcome.as_ref().err());
-        Ok(outcome?)
+        Ok(call.await)
     }
 
     /// The same for the key of a webhook's signature. Plaid waits for the answer to its webhook.
@@ -110,11 +137,11 @@ impl Engine {
         }
     }
 
-    fn note(&self, failed: Option<&CallError>) {
+    fn note(&self, item: Option<&ItemId>, failed: Option<&CallError>) {
         let now = self.clock.monotonic();
         match failed {
             None => self.traffic().answered(),
-            Some(error) => self.traffic().failed(error, now),
+            Some(error) => self.traffic().failed(error, item, now),
         }
         match failed {
             None | Some(CallError::Refused(_)) => self.status.plaid_answered(),

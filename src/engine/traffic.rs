@@ -10,7 +10,7 @@
 //! | no connection, no answer in time, 5xx, a cut or unreadable body | from the fifth in a row on: the same, without `Retry-After` |
 //! | the client id or the secret is wrong | nobody calls, but one probe a minute |
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::domain::ids::ItemId;
@@ -96,8 +96,10 @@ pub struct Traffic {
     forget_from: usize,
     /// Nobody but people calls before then.
     paused_until: Duration,
-    /// Failures in a row.
+    /// Failures in a row. What fails about one Item alone, however often, is one: it says nothing about Plaid.
     failures: u32,
+    /// The Items about which they were.
+    failed_about: HashSet<ItemId>,
     /// 429s in a row.
     limited: u32,
     /// Plaid refuses our keys: when to try again.
@@ -114,6 +116,7 @@ impl Traffic {
             forget_from: ITEMS_REMEMBERED,
             paused_until: Duration::ZERO,
             failures: 0,
+            failed_about: HashSet::new(),
             limited: 0,
             probe_at: None,
         }
@@ -172,12 +175,13 @@ impl Traffic {
     /// Plaid answered, be it with a refusal. A pause that it asked for goes on: the answer may be one to people.
     pub fn answered(&mut self) {
         self.failures = 0;
+        self.failed_about.clear();
         self.limited = 0;
         self.probe_at = None;
     }
 
-    /// Plaid did not answer.
-    pub fn failed(&mut self, error: &CallError, now: Duration) {
+    /// Plaid did not answer, about an Item or in general.
+    pub fn failed(&mut self, error: &CallError, item: Option<&ItemId>, now: Duration) {
         match error {
             CallError::Refused(_) => self.answered(),
             CallError::Credentials(_) => {
@@ -192,7 +196,9 @@ impl Traffic {
             | CallError::TimedOut
             | CallError::PlaidDown { .. }
             | CallError::Unreadable { .. } => {
-                self.failures += 1;
+                if item.is_none_or(|item| self.failed_about.insert(item.clone())) {
+                    self.failures += 1;
+                }
                 if let Some(beyond) = self.failures.checked_sub(FAILURES_TOLERATED) {
                     self.paused_until = self.paused_until.max(now + doubled(beyond));
                 }
@@ -369,7 +375,7 @@ mod tests {
     #[test]
     fn a_429_is_honoured_by_all_but_people() {
         let mut traffic = Traffic::new(1000);
-        traffic.failed(&CallError::RateLimited { retry_after: Some(secs(30)) }, secs(10));
+        traffic.failed(&CallError::RateLimited { retry_after: Some(secs(30)) }, None, secs(10));
         assert_eq!(wait(&mut traffic, Caller::Routine, secs(10)), Some(secs(30)));
         assert_eq!(wait(&mut traffic, Caller::Letter, secs(39)), Some(secs(1)));
         assert_eq!(wait(&mut traffic, Caller::Person, secs(10)), None);
@@ -381,12 +387,12 @@ mod tests {
         let mut traffic = Traffic::new(1000);
         for expected in [2, 4, 8, 16, 32, 64, 64] {
             let now = traffic.paused_until;
-            traffic.failed(&CallError::RateLimited { retry_after: None }, now);
+            traffic.failed(&CallError::RateLimited { retry_after: None }, None, now);
             assert_eq!(wait(&mut traffic, Caller::Routine, now), Some(secs(expected)));
         }
         traffic.answered();
         let now = traffic.paused_until;
-        traffic.failed(&CallError::RateLimited { retry_after: None }, now);
+        traffic.failed(&CallError::RateLimited { retry_after: None }, None, now);
         assert_eq!(wait(&mut traffic, Caller::Routine, now), Some(secs(2)), "and begin anew");
     }
 
@@ -394,20 +400,34 @@ mod tests {
     fn a_plaid_that_is_down_is_left_alone_from_the_fifth_failure_on() {
         let mut traffic = Traffic::new(1000);
         for _ in 0..4 {
-            traffic.failed(&CallError::TimedOut, secs(1));
+            traffic.failed(&CallError::TimedOut, None, secs(1));
             assert_eq!(wait(&mut traffic, Caller::Routine, secs(1)), None);
         }
-        traffic.failed(&CallError::TimedOut, secs(1));
+        traffic.failed(&CallError::TimedOut, None, secs(1));
         assert_eq!(wait(&mut traffic, Caller::Routine, secs(1)), Some(secs(2)));
-        traffic.failed(&CallError::Refused(refused("ITEM_NOT_FOUND")), secs(3));
-        traffic.failed(&CallError::TimedOut, secs(3));
+        traffic.failed(&CallError::Refused(refused("ITEM_NOT_FOUND")), None, secs(3));
+        traffic.failed(&CallError::TimedOut, None, secs(3));
         assert_eq!(wait(&mut traffic, Caller::Routine, secs(3)), None, "a refusal is an answer");
+    }
+
+    #[test]
+    fn one_item_that_cannot_be_asked_about_is_no_plaid_that_is_down() {
+        let mut traffic = Traffic::new(1000);
+        let items: Vec<ItemId> = (0..5).map(|n| ItemId::parse(format!("item-{n}")).expect("an id")).collect();
+        for _ in 0..50 {
+            traffic.failed(&CallError::TimedOut, Some(&items[0]), secs(1));
+        }
+        assert_eq!(wait(&mut traffic, Caller::Routine, secs(1)), None);
+        for item in &items {
+            traffic.failed(&CallError::TimedOut, Some(item), secs(1));
+        }
+        assert_eq!(wait(&mut traffic, Caller::Routine, secs(1)), Some(secs(2)), "five of them are");
     }
 
     #[test]
     fn wrong_keys_stop_everybody_but_one_probe_a_minute() {
         let mut traffic = Traffic::new(1000);
-        traffic.failed(&CallError::Credentials(refused("INVALID_API_KEYS")), secs(0));
+        traffic.failed(&CallError::Credentials(refused("INVALID_API_KEYS")), None, secs(0));
         for caller in [Caller::Person, Caller::Letter, Caller::Routine] {
             assert_eq!(wait(&mut traffic, caller, secs(59)), Some(secs(1)));
         }

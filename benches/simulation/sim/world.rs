@@ -360,7 +360,7 @@ impl<S: Shell> World<'_, S> {
             }
             Err(error) => {
                 let clock = self.clock();
-                self.traffic.failed(&error, clock);
+                self.traffic.failed(&error, Some(&id), clock);
                 match self.plan.planted {
                     Planted::FailuresForgotten => Done::Events(Vec::new()),
                     Planted::Nothing | Planted::SuspectsLeftOut | Planted::NobodySwept => {

@@ -44,9 +44,11 @@ impl From<Value> for Done {
 /// Answers one request of the API, through the faults, and writes it into the record.
 pub(super) async fn answer(Shared(world): Shared<Arc<World>>, uri: Uri, headers: HeaderMap, bytes: Bytes) -> Response {
     let path = uri.path().to_owned();
+    let body = serde_json::from_slice::<Value>(&bytes).ok();
     let (request_id, fault) = {
         let mut state = world.lock();
-        (state.id(15), faults::take(&mut state, &path))
+        let item = item_of(&state, body.as_ref());
+        (state.id(15), faults::take(&mut state, &path, item.as_deref()))
     };
     let rule = fault.as_ref().map_or(Answer::Real, |fault| fault.answer.clone());
     if let Some(delay) = fault.map(|fault| fault.delay_ms).filter(|delay| *delay > 0) {
@@ -55,7 +57,6 @@ pub(super) async fn answer(Shared(world): Shared<Arc<World>>, uri: Uri, headers:
             () = tokio::time::sleep(std::time::Duration::from_millis(delay)) => {}
         }
     }
-    let body = serde_json::from_slice::<Value>(&bytes).ok();
     let result = if faults::endpoint_works(&rule) {
         Some(work(&world, &path, &headers, body.as_ref(), &request_id))
     } else {
@@ -81,11 +82,16 @@ pub(super) async fn answer(Shared(world): Shared<Arc<World>>, uri: Uri, headers:
     response
 }
 
+/// The Item whose token a request names.
+fn item_of(state: &State, body: Option<&Value>) -> Option<String> {
+    let token = body.and_then(|body| body["access_token"].as_str())?;
+    state.tokens.get(token).cloned()
+}
+
 fn note(world: &World, path: String, body: Option<Value>, status: u16, error_code: Option<String>) {
     let at = world.now();
     let mut state = world.lock();
-    let token = body.as_ref().and_then(|body| body["access_token"].as_str());
-    let item_id = token.and_then(|token| state.tokens.get(token)).cloned();
+    let item_id = item_of(&state, body.as_ref());
     faults::record(
         &mut state,
         Call { number: 0, at, path, body: body.unwrap_or(Value::Null), item_id, status, error_code },

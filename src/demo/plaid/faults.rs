@@ -26,6 +26,9 @@ pub struct Fault {
     /// How many requests it meets; `None` until it is cleared.
     #[serde(default)]
     pub times: Option<u32>,
+    /// About which Item alone; all if nothing.
+    #[serde(default)]
+    pub item_id: Option<String>,
     /// How long the answer is held back, in milliseconds.
     #[serde(default)]
     pub delay_ms: u64,
@@ -80,7 +83,13 @@ impl Fault {
     /// A fault at one endpoint, until it is cleared.
     #[must_use]
     pub fn at(path: &str, answer: Answer) -> Self {
-        Self { path: Some(path.to_owned()), times: None, delay_ms: 0, answer }
+        Self { path: Some(path.to_owned()), times: None, item_id: None, delay_ms: 0, answer }
+    }
+
+    /// The same fault, for requests about one Item alone.
+    #[must_use]
+    pub fn about(self, item: &str) -> Self {
+        Self { item_id: Some(item.to_owned()), ..self }
     }
 
     /// The same fault, for so many requests.
@@ -96,9 +105,13 @@ impl Fault {
     }
 }
 
-/// Takes the first fault that is meant for this endpoint, and counts it down.
-pub(super) fn take(state: &mut State, path: &str) -> Option<Fault> {
-    let index = state.faults.iter().position(|fault| fault.path.as_deref().is_none_or(|at| at == path))?;
+/// Takes the first fault that is meant for this endpoint and this Item, and counts it down.
+pub(super) fn take(state: &mut State, path: &str, item: Option<&str>) -> Option<Fault> {
+    let is_meant = |fault: &Fault| {
+        fault.path.as_deref().is_none_or(|at| at == path)
+            && (fault.item_id.is_none() || fault.item_id.as_deref() == item)
+    };
+    let index = state.faults.iter().position(is_meant)?;
     let fault = state.faults[index].clone();
     match &mut state.faults[index].times {
         Some(left) if *left > 1 => *left -= 1,

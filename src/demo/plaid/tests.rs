@@ -17,7 +17,7 @@ use crate::demo::signer::sha256_hex;
 
 mod link;
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 const START: i64 = 1_795_000_000;
 
 /// A fake Plaid with a clock that the test moves, and a receiver of webhooks that answers what it is told.
@@ -334,7 +334,7 @@ async fn faults_count_down_and_leave_a_trace() {
     assert!(read.await.is_err(), "cut in the middle of the body");
 
     let raw = Answer::Raw { status: 502, body: "<html>".to_owned(), media_type: html() };
-    stage.plaid.fault(Fault { path: None, times: None, delay_ms: 1, answer: raw });
+    stage.plaid.fault(Fault { path: None, times: None, item_id: None, delay_ms: 1, answer: raw });
     let gateway = stage.http.post(&url).json(&body).send().await.unwrap();
     assert_eq!((gateway.status().as_u16(), gateway.text().await.unwrap().as_str()), (502, "<html>"));
     stage.plaid.clear_faults();

@@ -75,6 +75,15 @@ impl CallError {
         }
     }
 
+    /// Whether there was no answer, or none that can be used.
+    #[must_use]
+    pub fn is_out_of_order(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut | Self::PlaidDown { .. } | Self::Unreadable { .. } => true,
+            Self::RateLimited { .. } | Self::Refused(_) | Self::Credentials(_) => false,
+        }
+    }
+
     /// The name that the metrics use.
     #[must_use]
     pub fn name(&self) -> &'static str {
