@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::client::{self, Client, Connection, Failure, path_of, with_query};
 use super::print::Print;
 use super::release;
-use super::table::{Fields, Fit, Table, minute, minute_if, second, text_if};
+use super::table::{Fields, Fit, Table, minute, minute_if, plain, second, text_if};
 use super::words;
 use crate::domain::ladder::parse_duration;
 
@@ -116,8 +116,17 @@ struct Line {
 pub(super) struct Plan {
     user_id: String,
     underway: bool,
+    underway_until: Option<Timestamp>,
+    underway_why: Option<String>,
+    pause: Option<Pause>,
     letters: Vec<Planned>,
     then: Then,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pause {
+    since: Timestamp,
+    note: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -208,17 +217,26 @@ fn says(line: &Line, status: &str) -> String {
     format!("{}: {}{taken_out}", line.item_id, words::topic(&line.topic, line.kind.as_deref(), line.rung))
 }
 
+/// Why a letter does not leave that is due.
+const PAUSED: &str = "due, but all letters wait: relinkd pause show";
+
 /// One row a letter that will be written; and one for who gets none, or none after these.
 fn plans(plans: &[Plan]) -> Table {
     let mut table =
         Table::new(&[("USER", Fit::Whole), ("WHEN", Fit::Whole), ("LETTER", Fit::Text(20)), ("WHY", Fit::Text(20))]);
     for plan in plans {
         if plan.underway {
-            table.row([plan.user_id.clone(), "now".to_owned(), "on its way".to_owned(), String::new()]);
+            let (when, why) = match (plan.underway_until, &plan.pause) {
+                (Some(until), _) => (minute(until), text_if(plan.underway_why.as_deref())),
+                (None, Some(_)) => ("later".to_owned(), PAUSED.to_owned()),
+                (None, None) => ("now".to_owned(), String::new()),
+            };
+            table.row([plan.user_id.clone(), when, "on its way".to_owned(), why]);
         }
+        let due = if plan.pause.is_some() { PAUSED } else { "due" };
         for letter in &plan.letters {
             let lines: Vec<String> = letter.lines.iter().map(|line| says(line, "planned")).collect();
-            table.row([plan.user_id.clone(), minute(letter.at), lines.join("; "), "due".to_owned()]);
+            table.row([plan.user_id.clone(), minute(letter.at), lines.join("; "), due.to_owned()]);
         }
         if plan.letters.is_empty() && !plan.underway {
             let until = plan.then.until.map(|_| "later").unwrap_or("none");
@@ -235,8 +253,19 @@ fn plans(plans: &[Plan]) -> Table {
 /// What one user will be written, a line each.
 pub(super) fn said(plan: &Plan) -> String {
     let mut text = String::new();
-    if plan.underway {
-        text.push_str(&format!("  now                   a letter to {} is on its way\n", plan.user_id));
+    if let Some(pause) = &plan.pause {
+        let (since, note) = (second(pause.since), plain(&pause.note));
+        text.push_str(&format!("  All letters wait since {since}: {note}. Next: relinkd pause show\n"));
+    }
+    match plan.underway_until {
+        Some(until) => {
+            let why = plain(plan.underway_why.as_deref().unwrap_or_default());
+            text.push_str(&format!("  {}  a letter to {} is tried again: {why}\n", second(until), plan.user_id));
+        }
+        None if plan.underway => {
+            text.push_str(&format!("  now                   a letter to {} is on its way\n", plan.user_id));
+        }
+        None => {}
     }
     for letter in &plan.letters {
         let lines: Vec<String> = letter.lines.iter().map(|line| says(line, "planned")).collect();
@@ -291,5 +320,15 @@ mod tests {
         ];
         insta::assert_snapshot!("plans_in_a_pipe", plans(&all).render(None).text);
         insta::assert_snapshot!("a_plan_in_words", said(&all[0]));
+        let waits = json!({
+            "user_id": "user-4", "underway": true, "underway_until": "2026-11-24T08:00:00Z",
+            "underway_why": "it is night where the user is", "letters": [], "then": { "why": "underway", "until": null },
+            "pause": { "why": "sender", "note": "550 5.7.515\u{1b}[2J", "since": "2026-11-23T20:00:00Z", "until": null },
+        });
+        let waits: Plan = serde_json::from_value(waits).expect("a plan");
+        insta::assert_snapshot!(
+            "a_letter_that_waits",
+            format!("{}{}", plans(std::slice::from_ref(&waits)).render(None).text, said(&waits))
+        );
     }
 }

@@ -193,7 +193,7 @@ pub fn text_if(text: Option<&str>) -> String {
 }
 
 /// One plain line.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     plain::one_line(text, CELL_MAX).unwrap_or_else(|| NOTHING.to_owned())
 }
 

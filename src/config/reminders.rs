@@ -1,6 +1,6 @@
 //! `[reminders]`: when letters leave.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::schedule::cron;
 use super::section::{Section, Wrong};
@@ -10,6 +10,9 @@ use crate::domain::window::SendWindow;
 
 /// The longest gap between two letters to a user. More would be no reminder.
 const USER_GAP_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// The shortest window. A mail server may take minutes to take a letter, and all users of a time zone share one.
+const WINDOW_MIN: SignedDuration = SignedDuration::from_mins(15);
 
 pub(super) fn read(section: &mut Section<'_, '_>) -> Policy {
     let default = Policy::default();
@@ -51,7 +54,18 @@ pub(super) fn duration(error: DurationError) -> Wrong {
 }
 
 fn send_window(text: &str) -> Result<SendWindow, Wrong> {
-    SendWindow::parse(text).map_err(|error| cron(error, "*"))
+    let window = SendWindow::parse(text).map_err(|error| cron(error, "*"))?;
+    let remedy = "Write: \"* * 9-17 * * *\" for every second from 09:00 to 17:59.";
+    match window.open_for(Timestamp::UNIX_EPOCH, WINDOW_MIN) {
+        None => Err(Wrong::with_remedy("never opens", remedy)),
+        Some(open) if open < WINDOW_MIN => {
+            let minutes = WINDOW_MIN.as_mins();
+            let why =
+                format!("opens for {} s only, and letters need {minutes} minutes or more to leave", open.as_secs());
+            Err(Wrong::with_remedy(why, remedy))
+        }
+        Some(_) => Ok(window),
+    }
 }
 
 fn user_gap(text: &str) -> Result<SignedDuration, Wrong> {

@@ -149,7 +149,7 @@ pub(super) const SECTIONS: [Section; 10] = [
         name: "reminders",
         keys: &[
             key("login_required", Kind::List, r#"login_required = ["30m", "3d", "7d", "14d"]"#),
-            key("pending_expiration", Kind::List, r#"pending_expiration = ["7d", "1d", "0s"]"#),
+            key("pending_expiration", Kind::List, r#"pending_expiration = ["7d", "1d"]"#),
             key("new_accounts", Kind::List, r#"new_accounts = ["1d"]"#),
             key("revoked", Kind::List, r#"revoked = [] or revoked = ["1d"]"#),
             key("send_window", Kind::Text, r#"send_window = "* * 9-17 * * *""#),

@@ -251,7 +251,7 @@ scope = "write"
 
 [reminders]
 login_required = ["2s", "3d", "7d", "14d"]
-pending_expiration = ["7d", "1d", "0s"]
+pending_expiration = ["7d", "1d"]
 new_accounts = ["2s"]
 send_window = "* * * * * *"
 "#,

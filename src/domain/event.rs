@@ -115,6 +115,8 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// That letter was refused for good: nobody had it, and it is not tried again.
+    LetterRefused(Mention),
     /// That letter did not leave: what it said about this Item was not so any more, or it could not be delivered.
     LetterWithheld(Mention),
     /// That letter was handed to the mail server and came back later: nobody read it.
@@ -252,6 +254,7 @@ impl Event {
             Self::LetterSent(_) => "letter_sent",
             Self::LetterWaits { .. } => "letter_waits",
             Self::LetterWithheld(_) => "letter_withheld",
+            Self::LetterRefused(_) => "letter_refused",
             Self::LetterReturned(_) => "letter_returned",
             Self::Unreachable { .. } => "unreachable",
         }

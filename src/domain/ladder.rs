@@ -24,6 +24,10 @@ pub enum LadderError {
     /// A ladder that counts down has a rung that is not later than the one before.
     #[error("counts down to a deadline, so each duration has to be shorter than the one before")]
     NotDescending,
+    /// A ladder that counts down names the deadline itself. What is so then is a question for Plaid: a connection that ended
+    /// is a login that is broken, with a ladder of its own.
+    #[error("names the deadline itself (0s): from then on the login is broken, and login_required counts; take it out")]
+    AtDeadline,
     /// Longer than [`RUNG_MAX`], or negative.
     #[error("has a duration outside 0s to 366d")]
     OutOfRange,
@@ -79,6 +83,9 @@ impl Ladder {
     pub fn down(rungs: Vec<SignedDuration>) -> Result<Self, LadderError> {
         if rungs.windows(2).any(|pair| pair[0] <= pair[1]) {
             return Err(LadderError::NotDescending);
+        }
+        if rungs.last().is_some_and(SignedDuration::is_zero) {
+            return Err(LadderError::AtDeadline);
         }
         Self::checked(Direction::Down, rungs)
     }
@@ -197,11 +204,11 @@ mod tests {
 
     #[test]
     fn counts_down_to_a_deadline() {
-        let ladder = Ladder::down(minutes(&[70, 10, 0])).expect("descending");
+        let ladder = Ladder::down(minutes(&[70, 10, 1])).expect("descending");
         assert_eq!(ladder.standing(at(100), 0, at(0), at(10)), Standing::Next { at: at(30) });
         assert_eq!(ladder.standing(at(100), 0, at(0), at(30)), Standing::Due { rung: 0 });
         assert_eq!(ladder.standing(at(100), 1, at(0), at(95)), Standing::Due { rung: 1 });
-        assert_eq!(ladder.standing(at(100), 2, at(0), at(99)), Standing::Next { at: at(100) });
+        assert_eq!(ladder.standing(at(100), 2, at(0), at(98)), Standing::Next { at: at(99) });
     }
 
     #[test]
@@ -215,6 +222,7 @@ mod tests {
     fn refuses_lists_that_are_no_ladder() {
         assert_eq!(Ladder::up(minutes(&[5, 5])), Err(LadderError::NotAscending));
         assert_eq!(Ladder::down(minutes(&[5, 6])), Err(LadderError::NotDescending));
+        assert_eq!(Ladder::down(minutes(&[5, 0])), Err(LadderError::AtDeadline));
         assert_eq!(Ladder::up((1..=13).map(SignedDuration::from_mins).collect()), Err(LadderError::TooMany(13)));
         assert_eq!(Ladder::up(vec![SignedDuration::from_hours(9000)]), Err(LadderError::OutOfRange));
         assert!(Ladder::up(Vec::new()).is_ok_and(|ladder| ladder.is_empty()));

@@ -91,7 +91,7 @@ impl Default for Policy {
         let minutes = |list: &[i64]| list.iter().map(|m| SignedDuration::from_mins(*m)).collect();
         Self {
             login_required: Ladder::up(minutes(&[30, 3 * 24 * 60, 7 * 24 * 60, 14 * 24 * 60])).expect("ascending"),
-            pending_expiration: Ladder::down(minutes(&[7 * 24 * 60, 24 * 60, 0])).expect("descending"),
+            pending_expiration: Ladder::down(minutes(&[7 * 24 * 60, 24 * 60])).expect("descending"),
             new_accounts: Ladder::up(minutes(&[24 * 60])).expect("one rung"),
             revoked: Ladder::up(Vec::new()).expect("no rung"),
             send_window: SendWindow::parse("* * 9-17 * * *").expect("a window"),

@@ -101,6 +101,7 @@ impl Draft {
             Event::AccountsChanged { gone, new } => self.tell(Notice::DifferentAccounts { gone: *gone, new: *new }),
             Event::LetterComposed(mention) => self.letter_composed(mention),
             Event::LetterSent(mention) => self.letter_sent(mention, policy),
+            Event::LetterRefused(mention) => self.letter_refused(mention, policy),
             Event::LetterWithheld(mention) => self.letter_withheld(mention),
             Event::LetterReturned(mention) => self.letter_returned(mention),
             Event::Unreachable { why } => self.tell(Notice::Unreachable { why: *why }),

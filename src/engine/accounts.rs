@@ -1,4 +1,4 @@
-//! Asking Plaid which accounts an Item shares: as a probe of an Item that Plaid calls healthy, and after a repair.
+//! Asking Plaid which accounts an Item shares: once while it is healthy, as a probe of it, and after a repair.
 //!
 //! `/item/get` can say that nothing is wrong with an Item of which every account is gone. What is asked here is kept as
 //! fingerprints only.
@@ -19,8 +19,8 @@ use crate::store::{Account, Asked, Claimed, Settlement, StoreError};
 const TRIES_MAX: u32 = 8;
 
 impl Engine {
-    /// Asks for the accounts of an Item that Plaid called healthy, where the operator wants that. It is not healthy if they are
-    /// lost.
+    /// Asks for the accounts of an Item that Plaid called healthy: each time, where the operator wants that, and it is not
+    /// healthy if they are lost; else once, so that there is something to compare with after its first repair.
     ///
     /// # Errors
     /// [`NoAnswer`] if Plaid did not answer: then nobody knows whether the Item is healthy.
@@ -31,16 +31,19 @@ impl Engine {
         token: &SecretString,
         observation: &mut Observation,
     ) -> Result<(), NoAnswer> {
-        if !self.config.plaid.probe_accounts || observation.health != Health::Good {
+        let is_probe = self.config.plaid.probe_accounts;
+        if observation.health != Health::Good || !(is_probe || self.lacks_accounts(caller, item).await) {
             return Ok(());
         }
-        match self.call(caller, Some(item), self.plaid.accounts_get(token)).await {
+        match self.call_beside(caller, Some(item), self.plaid.accounts_get(token)).await {
             Ok(answer) => {
                 if let Err(error) = self.keep_accounts(item, answer, Asked::Probe, "probe").await {
                     tracing::error!(%item, "Item {item}: its accounts are not kept: {error}");
                 }
                 Ok(())
             }
+            // They are only compared: the Item is as healthy as Plaid said, and is asked again with it.
+            Err(_) if !is_probe => Ok(()),
             Err(NoAnswer::Call(CallError::Refused(error))) => {
                 // Another refusal says nothing about the Item that the answer before did not say.
                 if let Some(fault) = fault::lost_accounts(&error) {
@@ -52,12 +55,20 @@ impl Engine {
         }
     }
 
+    /// Whether nothing is known yet of an Item's accounts. Who waits for an answer does not wait for that one too.
+    async fn lacks_accounts(&self, caller: Caller, item: &ItemId) -> bool {
+        match caller {
+            Caller::Person | Caller::Letter => false,
+            Caller::Routine => self.store.lacks_accounts(item.clone()).await.unwrap_or(false),
+        }
+    }
+
     /// Asks for the accounts after a repair.
     pub(super) async fn ask_accounts(&self, claimed: &Claimed) -> Result<Settlement, StoreError> {
         let item = &claimed.item;
         let done = Settlement::Done(Vec::new());
         let Some(token) = self.store.access_token(item.clone()).await? else { return Ok(done) };
-        match self.call(Caller::Routine, Some(item), self.plaid.accounts_get(&token)).await {
+        match self.call_beside(Caller::Routine, Some(item), self.plaid.accounts_get(&token)).await {
             Ok(answer) => self.keep_accounts(item, answer, Asked::AfterRepair, &claimed.key).await?,
             Err(NoAnswer::Held { until, .. }) => return Ok(Settlement::PutOff { until }),
             Err(NoAnswer::Call(CallError::Refused(error))) => {

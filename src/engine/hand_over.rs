@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Engine;
-use super::post::Post;
+use super::post::{Post, is_asked_for};
 use super::schedule::REST;
 use crate::domain::compose::Line;
 use crate::mail::letter::{Message, Passage};
@@ -63,6 +63,7 @@ fn facts(post: &Post) -> Value {
     let passages: Vec<Value> = post.letter.lines.iter().zip(&post.passages).map(said).collect();
     json!({
         "subject": post.rendered.subject,
+        "occasion": if is_asked_for(&post.letter.lines) { "fresh_link" } else { "due" },
         "language": post.language.tag(),
         "passages": passages,
         "earlier_letters": post.letter.references.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -172,6 +172,7 @@ fn cured_by(event: &Event) -> &'static [&'static str] {
         | Event::LetterSent(_)
         | Event::LetterWaits { .. }
         | Event::LetterWithheld(_)
+        | Event::LetterRefused(_)
         | Event::LetterReturned(_)
         | Event::Unreachable { .. } => &[],
     }

@@ -12,7 +12,7 @@ use crate::domain::event::{Event, Topic};
 use crate::domain::ids::{ItemId, UserId};
 use crate::domain::item::{Item, Kind, State};
 use crate::domain::plan::{Plan, Then, plan};
-use crate::store::{Meaning, Outlook, StoreError, Verdict};
+use crate::store::{Meaning, Outlook, Pause, StoreError, Verdict};
 
 /// How far ahead a preview looks: no ladder of the defaults is longer.
 pub const PREVIEW: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -22,6 +22,11 @@ pub const PREVIEW: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub struct UserPlan {
     user_id: UserId,
     underway: bool,
+    /// When the letter that is on its way is tried, and why not before, where it was put off.
+    underway_until: Option<Timestamp>,
+    underway_why: Option<String>,
+    /// What holds all letters back: then none of these leaves before it ends.
+    pause: Option<Pause>,
     letters: Vec<PlannedLetter>,
     then: PlannedThen,
 }
@@ -169,7 +174,7 @@ impl Engine {
     async fn circumstances(&self, outlook: &Outlook, now: Timestamp) -> Result<Circumstances, StoreError> {
         let mut held = self.store.held_banks(now).await?;
         held.extend(self.banks.down(now));
-        Ok(Circumstances { underway: outlook.underway, held, provider_full_until: None })
+        Ok(Circumstances { underway: outlook.underway.is_some(), held, provider_full_until: None })
     }
 
     fn plan_of(
@@ -182,18 +187,28 @@ impl Engine {
         let user = outlook.profile.for_letters(self.config.app.time_zone.zone(), self.config.mail.channel());
         let end = now.checked_add(ahead).unwrap_or(Timestamp::MAX);
         let policy = &self.config.reminders;
-        shown(user.id.clone(), plan(&user, &outlook.items, &outlook.sent, circumstances, (now, end), policy))
+        let plan = plan(&user, &outlook.items, &outlook.sent, circumstances, (now, end), policy);
+        shown(outlook, plan, now)
     }
 }
 
-fn shown(user_id: UserId, plan: Plan) -> UserPlan {
+fn shown(outlook: &Outlook, plan: Plan, now: Timestamp) -> UserPlan {
     let then = match plan.then {
         Then::Later { until, why } => PlannedThen { why: Why::Delay(why), until: Some(until) },
         Then::Nothing(why) => PlannedThen { why: Why::Silence(why), until: None },
     };
     let letters = plan.letters.into_iter();
     let letters = letters.map(|letter| PlannedLetter { at: letter.at, lines: letter.lines.iter().map(line).collect() });
-    UserPlan { user_id, underway: plan.underway, letters: letters.collect(), then }
+    let put_off = outlook.underway.as_ref().filter(|letter| letter.due_at.is_some_and(|at| at > now));
+    UserPlan {
+        user_id: outlook.profile.id.clone(),
+        underway: plan.underway,
+        underway_until: put_off.and_then(|letter| letter.due_at),
+        underway_why: put_off.and_then(|letter| letter.note.clone()),
+        pause: outlook.pause.clone(),
+        letters: letters.collect(),
+        then,
+    }
 }
 
 fn line(line: &Line) -> PlannedLine {

@@ -65,6 +65,9 @@ pub fn server(config: &Config) -> Result<Option<smtp::Server>, rustls::Error> {
     }))
 }
 
+/// So long a letter waits for Plaid's word about all of its Items. Then it leaves without those that cannot be asked about.
+const TOGETHER: SignedDuration = SignedDuration::from_hours(1);
+
 /// Why a letter waits that would send its user to a bank that is down.
 const BANK_DOWN: &str = "the bank is down: Plaid's institution status says that nobody can log in there";
 
@@ -120,7 +123,7 @@ impl Post {
             cap: cap.cloned(),
             to,
             asked_for: is_asked_for(&self.letter.lines),
-            send_window: config.reminders.send_window.clone(),
+            policy: config.reminders.clone(),
             default_zone: config.app.time_zone.zone().clone(),
             language: self.language.tag().to_owned(),
             subject: self.rendered.subject.clone(),
@@ -136,7 +139,8 @@ impl Post {
                 LetterOutcome::Deferred { until, why, attempt: false }
             }
             Begun::Go | Begun::Unwanted => {
-                LetterOutcome::Withheld { why: "the user wants no letters since a moment ago".to_owned() }
+                let why = "since a moment ago it is not so any more, or the user wants no letters";
+                LetterOutcome::Withheld { why: why.to_owned() }
             }
         }
     }
@@ -195,6 +199,12 @@ impl Engine {
                 (letter, LetterOutcome::Deferred { until, why: error.to_string(), attempt: false })
             }
         };
+        let outcome = if let (LetterOutcome::Withheld { why }, true) = (&outcome, letter.uncertain > 0) {
+            // Its body went out once, so it counts: the user may have read it.
+            LetterOutcome::Uncertain { again_at: None, why: why.clone() }
+        } else {
+            outcome
+        };
         log(&letter, &outcome);
         let settle = async || {
             let settled = self.store.settle_letter(letter.clone(), outcome.clone(), self.rule()).await?;
@@ -215,12 +225,17 @@ impl Engine {
             let why = "sent twice, and no reply either time".to_owned();
             return Ok(Ready::Settle(LetterOutcome::Uncertain { again_at: None, why }));
         }
+        let mut unasked = Vec::new();
+        let has_patience = self.clock.now().duration_since(letter.composed_at) < TOGETHER;
         for line in &letter.lines {
             if let Observed::Failed { again_at, why } =
                 self.observe_now(Caller::Letter, &line.item, &format!("letter {}", letter.id)).await?
             {
-                let why = format!("Plaid cannot be asked whether it is still so: {why}");
-                return self.wait(&letter, &line.item, again_at, why).await;
+                unasked.push(line.clone());
+                if has_patience || unasked.len() == letter.lines.len() {
+                    let why = format!("Plaid cannot be asked whether it is still so: {why}");
+                    return self.wait(&letter, &line.item, again_at, why).await;
+                }
             }
         }
         let written = self.store.written(&letter).await?;
@@ -229,7 +244,8 @@ impl Engine {
         let user = profile.for_letters(self.config.app.time_zone.zone(), self.config.mail.channel());
         let policy = &self.config.reminders;
         let (wanted, unwanted): (Vec<Line>, Vec<Line>) = letter.lines.iter().cloned().partition(|line| {
-            written.items.get(&line.item).is_some_and(|item| still_wanted(line, item, &user, now, policy))
+            let item = written.items.get(&line.item).filter(|_| !unasked.contains(line));
+            item.is_some_and(|item| still_wanted(line, item, &user, now, policy))
         });
         if wanted.is_empty() {
             return Ok(withheld("nothing of what it says is so any more, or the user wants no letters"));
@@ -469,6 +485,6 @@ fn withheld(why: &str) -> Ready {
 }
 
 /// Whether somebody asked for the letter on the page of an older one.
-fn is_asked_for(lines: &[Line]) -> bool {
+pub(super) fn is_asked_for(lines: &[Line]) -> bool {
     lines.iter().any(|line| line.topic == Topic::FreshLink)
 }

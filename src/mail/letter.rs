@@ -255,7 +255,10 @@ impl Letter {
     pub(super) fn subject_key(&self) -> &'static str {
         match (self.occasion, self.passages.as_slice()) {
             (Occasion::FreshLink, _) => "fresh_link.subject",
-            (Occasion::Due, [one]) => one.message.keys().subject,
+            // Several logins at one bank are no several banks.
+            (Occasion::Due, [first, others @ ..]) if others.iter().all(|other| other.bank == first.bank) => {
+                first.message.keys().subject
+            }
             (Occasion::Due, _) => "several.subject_more",
         }
     }

@@ -217,6 +217,7 @@ pub fn cannot_be_asked_for(event: &Event) -> bool {
         | Event::LetterSent(_)
         | Event::LetterWaits { .. }
         | Event::LetterWithheld(_)
+        | Event::LetterRefused(_)
         | Event::LetterReturned(_)
         | Event::Unreachable { .. } => false,
     }

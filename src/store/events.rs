@@ -86,7 +86,7 @@ pub(crate) fn notice(connection: &Connection, item: &Item, notice: &Notice, now:
 pub(crate) fn wish(connection: &Connection, user: &UserId, wish: Wish, now: Timestamp) -> Result<(), StoreError> {
     let (kind, data) = match wish {
         Wish::Stop => ("user.stopped", json!({})),
-        Wish::SnoozeUntil(until) => ("user.snoozed", json!({ "until": until })),
+        Wish::SnoozeUntil(until) | Wish::PauseUntil(until) => ("user.snoozed", json!({ "until": until })),
         Wish::Resume => ("user.resumed", json!({})),
     };
     append(connection, &New { kind, user: Some(user), data, ..New::default() }, now)?;

@@ -5,7 +5,7 @@
 //! sent again once, with the same Message-ID.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use uuid::Uuid;
 
 use super::columns::{Record, ms};
@@ -15,7 +15,6 @@ use crate::domain::compose::{self, Line, Sent};
 use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Mention, Topic};
 use crate::domain::ids::{ItemId, LetterId, UserId};
-use crate::domain::item::UNTIL_RESUMED;
 use crate::domain::provider::Cap;
 
 /// How far back the letters to a user matter for what may be sent now.
@@ -157,15 +156,22 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// The letters of the last 30 days to a user that left or are on their way. One that waited for days counts from when it
-/// left: the user had it then.
-pub(crate) fn history(connection: &Connection, user: &UserId, now: Timestamp) -> Result<Vec<Sent>, StoreError> {
+/// The letters of the last 30 days to a user that left or are on their way, but for one. One that waited for days counts from
+/// when it left: the user had it then.
+pub(crate) fn history(
+    connection: &Connection,
+    user: &UserId,
+    without: Option<LetterId>,
+    now: Timestamp,
+) -> Result<Vec<Sent>, StoreError> {
     let mut statement = connection.prepare_cached(
         "select * from letters where user_id = :user and coalesce(settled_at, composed_at) > :since
-           and status not in ('withheld', 'bounced') order by composed_at",
+           and status not in ('withheld', 'bounced') and letter_id is not :without order by composed_at",
     )?;
     let since = now.checked_sub(HISTORY).unwrap_or(Timestamp::MIN);
-    let mut rows = statement.query(named_params! { ":user": user.as_str(), ":since": ms(since) })?;
+    let without = without.map(|letter| letter.to_string());
+    let named = named_params! { ":user": user.as_str(), ":since": ms(since), ":without": without };
+    let mut rows = statement.query(named)?;
     let mut history = Vec::new();
     while let Some(row) = rows.next()? {
         let record = Record::new("letters", "letter_id", row)?;
@@ -197,10 +203,37 @@ pub(crate) fn fresh_links(
     Ok(times)
 }
 
-/// Whether a letter to a user is not settled yet.
-pub(crate) fn underway(connection: &Connection, user: &UserId) -> Result<bool, StoreError> {
-    let sql = format!("select exists (select 1 from letters where user_id = ?1 and ({UNDERWAY}))");
-    Ok(connection.prepare_cached(&sql)?.query_row([user.as_str()], |row| row.get(0))?)
+/// A letter to a user that is not settled yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnItsWay {
+    /// When it is tried, or tried again; nothing while it is leaving.
+    pub due_at: Option<Timestamp>,
+    /// Why it waits, if it was put off.
+    pub note: Option<String>,
+}
+
+/// The letter to a user that is not settled yet, if there is one.
+pub(crate) fn underway(connection: &Connection, user: &UserId) -> Result<Option<OnItsWay>, StoreError> {
+    let sql = format!("select * from letters where user_id = ?1 and ({UNDERWAY})");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([user.as_str()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let record = Record::new("letters", "letter_id", row)?;
+    Ok(Some(OnItsWay { due_at: record.time_if("due_at")?, note: record.get("note")? }))
+}
+
+/// A letter to a user that was put off before a word of it was said to a mail server: it waits for Plaid, a bank, the morning or
+/// its provider's next day. Not one that the user asked for.
+pub(crate) fn waiting(connection: &Connection, user: &UserId) -> Result<Option<LetterId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select * from letters where user_id = ?1 and status = 'deferred' and due_at is not null and attempts = 0
+           and uncertain = 0
+           and not exists (select 1 from letter_lines where letter_id = letters.letter_id and topic = 'fresh_link')",
+    )?;
+    let found = statement
+        .query_row([user.as_str()], |row| Ok(Record::new("letters", "letter_id", row).and_then(|row| letter_id(&row))))
+        .optional()?;
+    found.transpose()
 }
 
 /// Claims letters that are due, the longest due first. During a pause none, or the one that tries.
@@ -282,17 +315,6 @@ fn references(connection: &Connection, id: LetterId) -> Result<Vec<LetterId>, St
     }
     references.reverse();
     Ok(references)
-}
-
-/// Whether a letter speaks of an Item about which its user wants no letters now. A link that the user asks for comes in a
-/// pause too.
-pub(crate) fn has_unwanted_line(connection: &Connection, id: LetterId, now: Timestamp) -> Result<bool, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "select 1 from letter_lines join items using (item_id) where letter_id = :letter and dropped = 0
-           and (snoozed_until >= :until_resumed or (snoozed_until > :now and topic <> 'fresh_link'))",
-    )?;
-    let named = named_params! { ":letter": id.to_string(), ":until_resumed": ms(UNTIL_RESUMED), ":now": ms(now) };
-    Ok(statement.exists(named)?)
 }
 
 /// Notes that the body is about to go out, and what is in it.

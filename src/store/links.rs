@@ -101,6 +101,16 @@ pub(crate) fn owner(
     found.transpose()
 }
 
+/// Revokes the links of a user that are in some mailbox already. A letter that is on its way keeps its own.
+pub(crate) fn revoke_left(connection: &Connection, user: &UserId, now: Timestamp) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "update links set revoked_at = :now where user_id = :user and revoked_at is null and link_id not in
+           (select link_id from letters where user_id = :user and settled_at is null)",
+    )?;
+    statement.execute(named_params! { ":now": ms(now), ":user": user.as_str() })?;
+    Ok(())
+}
+
 /// Revokes all links of a user.
 pub(crate) fn revoke_all(connection: &Connection, user: &UserId, now: Timestamp) -> Result<(), StoreError> {
     let mut statement =

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{Record, ms};
 use super::error::StoreError;
 use super::seal::{Place, Sealer};
-use super::{events, suppressions};
+use super::{events, links, suppressions};
 use crate::domain::compose::{Channel, Reach, User};
 use crate::domain::contact::{EmailAddress, Locale, PersonName, ZoneName};
 use crate::domain::ids::UserId;
@@ -83,6 +83,11 @@ pub(crate) fn put(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let is_known = is_registered(connection, &user.id)?;
+    let known = get(connection, sealer, &user.id)?.and_then(|profile| profile.email);
+    if known.is_some() && known != user.email {
+        // Whoever reads the old mailbox is to learn no more of this user's banks.
+        links::revoke_left(connection, &user.id, now)?;
+    }
     let contact = Contact {
         email: user.email.as_ref().map(|email| email.as_str().to_owned()),
         name: user.name.as_ref().map(|name| name.as_str().to_owned()),
@@ -265,8 +270,10 @@ pub enum Wish {
     Stop,
     /// Letters again.
     Resume,
-    /// No letters until then.
+    /// Letters again, but none until then.
     SnoozeUntil(Timestamp),
+    /// No letters until then, whoever wants that: what the user stopped stays so, for no pause may end a stop.
+    PauseUntil(Timestamp),
 }
 
 impl Wish {
@@ -275,13 +282,18 @@ impl Wish {
         match self {
             Self::Stop => (Some(ms(now)), None),
             Self::Resume => (None, None),
-            Self::SnoozeUntil(until) => (None, Some(ms(until))),
+            Self::SnoozeUntil(until) | Self::PauseUntil(until) => (None, Some(ms(until))),
         }
     }
 }
 
 /// Notes a user's wish. Says whether there is such a user.
 pub(crate) fn wish(connection: &Connection, id: &UserId, wish: Wish, now: Timestamp) -> Result<bool, StoreError> {
+    if let Wish::PauseUntil(_) = wish
+        && has_stopped(connection, id)?
+    {
+        return Ok(true);
+    }
     let (stopped, snoozed) = wish.columns(now);
     tell_news(connection, id, wish, now)?;
     let mut statement = connection.prepare_cached(
@@ -291,6 +303,12 @@ pub(crate) fn wish(connection: &Connection, id: &UserId, wish: Wish, now: Timest
     let changed = statement
         .execute(named_params! { ":stopped": stopped, ":snoozed": snoozed, ":now": ms(now), ":user": id.as_str() })?;
     Ok(changed == 1)
+}
+
+fn has_stopped(connection: &Connection, id: &UserId) -> Result<bool, StoreError> {
+    let mut statement = connection
+        .prepare_cached("select 1 from users where user_id = :user and stopped_at is not null and erased_at is null")?;
+    Ok(statement.exists(named_params! { ":user": id.as_str() })?)
 }
 
 /// Tells the application of a wish, unless it stands so already.

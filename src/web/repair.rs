@@ -13,7 +13,6 @@ use serde_json::json;
 use super::browser;
 use super::page::{self, Bank, Brand, LinkMode, Nonce, OfLink, Page, RepairPage, Trouble, View, What};
 use crate::config;
-use crate::domain::compose::is_addressable;
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Deadline, Item, Login, State as ItemState, Token};
 use crate::engine::repair::{Claimed, Press};
@@ -223,7 +222,7 @@ fn overview(visit: &Visit, mode: LinkMode, now: Timestamp) -> RepairPage {
 }
 
 fn needs_repair(item: &Item) -> bool {
-    is_addressable(item) && item.state() != ItemState::Healthy
+    !matches!(what(item), What::Works | What::Impaired)
 }
 
 fn is_just_done(item: &Item, now: Timestamp) -> bool {
@@ -254,8 +253,8 @@ fn what(item: &Item) -> What {
         // The newer connection to the same bank counts.
         _ if item.superseded_by.is_some() => return What::Works,
         Token::Foreign | Token::Refused => return What::Impaired,
-        Token::Unproven => return What::Works,
-        Token::Proven => {}
+        // Of a token that was not tried yet the state is the best that is known; a press asks Plaid.
+        Token::Unproven | Token::Proven => {}
     }
     match item.state() {
         ItemState::Healthy if item.impaired.is_some() => What::Impaired,

@@ -233,7 +233,7 @@ fn events() -> Vec<Event> {
     }
     for mention in mentions() {
         all.extend([Event::LetterComposed(mention), Event::LetterSent(mention)]);
-        all.extend([Event::LetterWithheld(mention), Event::LetterReturned(mention)]);
+        all.extend([Event::LetterRefused(mention), Event::LetterWithheld(mention), Event::LetterReturned(mention)]);
     }
     all.extend(answers());
     all

@@ -18,10 +18,13 @@ use std::path::PathBuf;
 use jiff::{SignedDuration, Timestamp};
 use relinkd::domain::event::{Event, Health, Observation};
 use relinkd::domain::ids::{ItemId, UserId};
+use relinkd::domain::ladder::Ladder;
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
 use relinkd::store::seal::Sealer;
 use relinkd::store::{NewItem, Registered, Store};
+
+use crate::core_support::any_hour;
 
 /// The data key of the tests.
 pub const KEY: [u8; 32] = *b"canary-data-key-0123456789abcdef";
@@ -46,6 +49,19 @@ pub fn answered(item: &str, asked: i64, health: Health) -> Event {
         webhooks_go: None,
         institution: None,
     })
+}
+
+/// Letters leave at any hour, and at once.
+pub fn at_once() -> Policy {
+    let login_required = Ladder::up(vec![SignedDuration::ZERO]).expect("a ladder");
+    Policy { login_required, ..any_hour().clone() }
+}
+
+/// A login breaks a moment after Plaid took the Item's token.
+pub async fn break_login(store: &Store, item: &str, second: i64) {
+    let events = vec![answered(item, second, Health::Good), inbox::broken()];
+    let rule = rule(&Policy::default(), at(second));
+    store.step(item_id(item), events, "test".to_owned(), rule).await.expect("a step");
 }
 
 /// A folder for one store.

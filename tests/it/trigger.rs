@@ -223,13 +223,13 @@ async fn what_cannot_be_is_refused_with_the_remedy() {
     insta::assert_snapshot!(said, @"
     $ relinkd trigger ITEM/ERROR
     Which Item? Add --item with one of these:
-      NQWXDXTXEzPwRaL7rSTLrg4VBWBhq2fU  Example Credit Union, of user-2
+      7UohKXvDx7noWKd9BLPT13SMrdGZrAvL  Example Credit Union, of user-2
       aCcEXHMrBNEyWC9ecJEH1hJUgJFthZ3X  First Platypus Bank, of user-1
     exit code 1
 
     $ relinkd trigger ITEM/ERROR --item nobodys
     Plaid knows no Item nobodys. It has these:
-      NQWXDXTXEzPwRaL7rSTLrg4VBWBhq2fU  Example Credit Union, of user-2
+      7UohKXvDx7noWKd9BLPT13SMrdGZrAvL  Example Credit Union, of user-2
       aCcEXHMrBNEyWC9ecJEH1hJUgJFthZ3X  First Platypus Bank, of user-1
     To speak of one that it does not know, add --lie.
     exit code 1

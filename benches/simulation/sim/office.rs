@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
-use relinkd::domain::compose::{Circumstances, Composition, Line, Sent, is_silent};
+use relinkd::domain::compose::{Circumstances, Composition, Line, Sent, still_wanted};
 use relinkd::domain::contact::EmailAddress;
 use relinkd::domain::effect::Notice;
 use relinkd::domain::event::{Event, Mention, Topic};
@@ -47,6 +47,8 @@ struct Person {
 struct Letter {
     claimed: ClaimedLetter,
     counted: Option<(String, i64)>,
+    /// Whether it was put off before a mail server heard of it.
+    waits: bool,
 }
 
 /// How much broke at a bank, by the minute, and its outage.
@@ -192,7 +194,7 @@ impl Pure {
             references: Vec::new(),
         };
         let counted = cap.map(|cap| self.office.count(&cap.provider, now));
-        self.office.letters.insert(id, Letter { claimed, counted });
+        self.office.letters.insert(id, Letter { claimed, counted, waits: false });
         self.office.due_letters.insert((now, id));
         self.office.people.get_mut(user).expect("whoever is written to is there").underway = Some(id);
         self.mention(id, lines, now, Event::LetterComposed);
@@ -205,9 +207,19 @@ impl Pure {
         self.mention(letter, lines, now, Event::LetterWithheld);
     }
 
+    /// Takes back a letter that waits, in favour of one that says more.
+    fn withdraw(&mut self, letter: LetterId, user: &UserId, now: Timestamp) {
+        let lines = self.office.letters[&letter].claimed.lines.clone();
+        self.drop_all(letter, &lines, now);
+        self.office.due_letters.retain(|(_, due)| *due != letter);
+        self.office.letters.remove(&letter);
+        self.office.people.get_mut(user).expect("whoever is written to is there").underway = None;
+    }
+
     fn put_off(&mut self, letter: LetterId, until: Timestamp, why: String, attempt: bool) {
         let kept = self.office.letters.get_mut(&letter).expect("it is under way");
         kept.claimed.attempts += u32::from(attempt);
+        kept.waits = kept.claimed.attempts == 0;
         kept.claimed.note = Some(why);
         self.office.due_letters.insert((until, letter));
     }
@@ -238,6 +250,7 @@ impl Post for Pure {
             Wish::Stop => (person.stopped_at.or(Some(now)), None),
             Wish::Resume => (None, None),
             Wish::SnoozeUntil(until) => (None, Some(until)),
+            Wish::PauseUntil(_) => unreachable!("nobody pauses letters for others here"),
         };
         self.office.look_again(user, Some(now));
     }
@@ -257,14 +270,24 @@ impl Post for Pure {
         self.office.look_again(&user, None);
         let Some(profile) = self.office.profile(&user) else { return };
         let sent = self.office.history(&user, now);
-        let person = &self.office.people[&user];
-        let owned: Vec<Item> = person.owned.iter().filter_map(|id| self.item(id).cloned()).collect();
-        let underway = person.underway.is_some();
+        let waiting = self.office.people[&user].underway.filter(|letter| self.office.letters[letter].waits);
+        let underway = waiting.is_none() && self.office.people[&user].underway.is_some();
         let cap = profile.email.as_ref().and_then(|email| composer.caps.of(email.domain()));
         let provider_full_until = cap.and_then(|cap| self.office.full_until(cap, now));
         let circumstances = Circumstances { underway, held: composer.held, provider_full_until };
         let someone = profile.for_letters(&composer.default_zone, composer.channel);
-        match (composer.compose)(&someone, &owned, &sent, &circumstances) {
+        let compose = |pure: &Self| {
+            let person = &pure.office.people[&user];
+            let owned: Vec<Item> = person.owned.iter().filter_map(|id| pure.item(id).cloned()).collect();
+            (composer.compose)(&someone, &owned, &sent, &circumstances)
+        };
+        let mut composition = compose(self);
+        if let (Composition::Write(_), Some(waiting)) = (&composition, waiting) {
+            self.withdraw(waiting, &user, now);
+            composition = compose(self);
+        }
+        self.office.look_again(&user, None);
+        match composition {
             Composition::Nothing(_) => {}
             Composition::Wait { until, .. } => self.office.look_again(&user, Some(until)),
             Composition::Write(lines) => self.write(composer.letter, &user, &lines, cap, now),
@@ -277,7 +300,9 @@ impl Post for Pure {
         due.into_iter()
             .map(|entry| {
                 office.due_letters.remove(&entry);
-                office.letters[&entry.1].claimed.clone()
+                let letter = office.letters.get_mut(&entry.1).expect("it is under way");
+                letter.waits = false;
+                letter.claimed.clone()
             })
             .collect()
     }
@@ -296,12 +321,13 @@ impl Post for Pure {
         let Some(profile) = self.office.profile(&letter.user) else { return Begun::Unwanted };
         let person = profile.for_letters(&letter.default_zone, letter.channel);
         let lines = &self.office.letters[&letter.id].claimed.lines;
-        let is_paused =
-            |line: &Line| self.item(&line.item).is_some_and(|item| item.snoozed_until.is_some_and(|until| until > now));
-        if profile.email != letter.to || is_silent(&person, now) || lines.iter().any(is_paused) {
+        let is_wanted = |line: &Line| {
+            self.item(&line.item).is_some_and(|item| still_wanted(line, item, &person, now, &letter.policy))
+        };
+        if profile.email != letter.to || !lines.iter().all(is_wanted) {
             return Begun::Unwanted;
         }
-        if let Some(until) = letter.send_window.opens_at(now, &person.time_zone).filter(|until| *until > now) {
+        if let Some(until) = letter.policy.send_window.opens_at(now, &person.time_zone).filter(|until| *until > now) {
             return Begun::Night(until);
         }
         let full = letter.cap.as_ref().and_then(|cap| self.office.count_for_provider(letter.id, cap, now));
@@ -318,6 +344,9 @@ impl Post for Pure {
         let left = match outcome {
             LetterOutcome::Deferred { until, why, attempt } => {
                 self.put_off(letter.id, until, why, attempt);
+                if !attempt {
+                    self.office.look_again(&letter.user, Some(now));
+                }
                 return told;
             }
             LetterOutcome::SenderAtFault { until, why } | LetterOutcome::Uncertain { again_at: Some(until), why } => {
@@ -337,6 +366,8 @@ impl Post for Pure {
             LetterOutcome::Bounced { gone, .. } => {
                 if gone.is_some() {
                     self.drop_all(letter.id, &letter.lines, now);
+                } else {
+                    told = self.mention(letter.id, &letter.lines, now, Event::LetterRefused);
                 }
                 self.office.suppressed.extend(gone.as_ref().map(EmailAddress::as_str).map(str::to_owned));
                 false

@@ -21,12 +21,24 @@ impl Draft {
         match mention.topic {
             Topic::Reminder { kind, rung } => {
                 self.on_ladder(kind, mention.episode, |_, letters| *letters += 1);
-                let is_open = self.item.open(kind).is_some_and(|open| open.number == mention.episode);
-                if is_open && rung.saturating_add(1) >= policy.ladder(kind).len() {
-                    self.tell(Notice::LadderEnded { episode: mention.episode });
-                }
+                self.rung_is_over(kind, rung, mention, policy);
             }
             Topic::WorksAgain | Topic::FreshLink => {}
+        }
+    }
+
+    /// Refused for good, and not because the address is gone: nobody had it, and it is not tried again.
+    pub(super) fn letter_refused(&mut self, mention: &Mention, policy: &Policy) {
+        match mention.topic {
+            Topic::Reminder { kind, rung } => self.rung_is_over(kind, rung, mention, policy),
+            Topic::WorksAgain | Topic::FreshLink => {}
+        }
+    }
+
+    fn rung_is_over(&mut self, kind: Kind, rung: u8, mention: &Mention, policy: &Policy) {
+        let is_open = self.item.open(kind).is_some_and(|open| open.number == mention.episode);
+        if is_open && rung.saturating_add(1) >= policy.ladder(kind).len() {
+            self.tell(Notice::LadderEnded { episode: mention.episode });
         }
     }
 

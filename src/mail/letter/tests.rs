@@ -312,7 +312,7 @@ fn subjects_keep_app_and_bank_when_both_are_long() {
     };
     assert_eq!(two("First Platypus Bank", "Wombat"), "Acorn Budget: First Platypus Bank and Wombat");
     assert_eq!(two("First Platypus Bank", "Bank of Wombat County"), "Acorn Budget: First Platypus Bank and others");
-    assert_eq!(two("First Platypus Bank", "First Platypus Bank"), "Acorn Budget: First Platypus Bank and others");
+    assert_eq!(two("First Platypus Bank", "First Platypus Bank"), "Acorn Budget: reconnect First Platypus Bank");
 }
 
 #[test]

@@ -10,50 +10,21 @@ use serde_json::Value;
 
 use super::Result;
 use super::returned::suppress;
-use crate::domain::compose::{Channel, Circumstances, Composition, Line, Sent, User, is_silent};
+use crate::domain::compose::{Channel, Line, Sent, still_wanted};
 use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Event, Mention, NoLetters};
-use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
-use crate::domain::provider::{Cap, Caps};
-use crate::domain::window::SendWindow;
+use crate::domain::policy::Policy;
+use crate::domain::provider::Cap;
 use crate::store::letter_views::{self, LetterFilter, LetterView, Outgoing};
-use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome};
+use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome, OnItsWay};
 use crate::store::pauses::{Ender, Pause, PauseReason};
 use crate::store::seal::Sealer;
 use crate::store::steps::{Rule, Told};
 use crate::store::suppressions::{self, Suppression, Teller};
 use crate::store::users::{NewProfile, Profile};
-use crate::store::{Purpose, Store, events, items, letters, links, pauses, steps, users};
-
-/// What follows for a user from all Items, the letters sent so far and the circumstances.
-pub type Compose = dyn Fn(&User, &[Item], &[Sent], &Circumstances) -> Composition + Send + Sync;
-
-/// The rule for users, with what it needs to know beside the store's rows. It is pure: an operation may run it twice.
-pub struct Composer {
-    /// What follows for a user.
-    pub compose: Box<Compose>,
-    /// Banks at which so much broke at once that letters wait.
-    pub held: Vec<(InstitutionId, Timestamp)>,
-    /// How many letters a day the mailbox providers get.
-    pub caps: Caps,
-    /// The time zone of users who gave none.
-    pub default_zone: TimeZone,
-    /// Who brings the letter.
-    pub channel: Channel,
-    /// The id of the letter, if one is written.
-    pub letter: LetterId,
-}
-
-/// What composing did for a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Composed {
-    /// What the rule said.
-    pub composition: Composition,
-    /// What the operator and the application are told.
-    pub told: Vec<Told>,
-}
+use crate::store::{Store, events, items, letters, links, pauses, steps, users};
 
 /// A letter whose body is about to go out.
 #[derive(Clone, Debug)]
@@ -70,8 +41,8 @@ pub struct Departure {
     pub cap: Option<Cap>,
     /// Whether the user asked for it a moment ago.
     pub asked_for: bool,
-    /// When letters may leave that nobody asked for.
-    pub send_window: SendWindow,
+    /// What decides whether it is wanted still, and when letters may leave that nobody asked for.
+    pub policy: Policy,
     /// The time zone of users who gave none.
     pub default_zone: TimeZone,
     /// Its language.
@@ -91,9 +62,6 @@ pub struct Settled {
     pub resumed: bool,
 }
 
-/// What follows when somebody asks for a fresh link: from the user, all Items, and when there were others.
-pub type FreshLink = dyn Fn(&Profile, &[Item], &[Timestamp]) -> Answer + Send + Sync;
-
 /// A letter that was claimed, with all that it is made of.
 #[derive(Clone, Debug)]
 pub struct Written {
@@ -112,8 +80,10 @@ pub struct Outlook {
     pub items: Vec<Item>,
     /// The letters of the last 30 days.
     pub sent: Vec<Sent>,
-    /// Whether a letter is on its way.
-    pub underway: bool,
+    /// The letter that is on its way.
+    pub underway: Option<OnItsWay>,
+    /// What holds all letters back.
+    pub pause: Option<Pause>,
 }
 
 impl Store {
@@ -170,96 +140,6 @@ impl Store {
         // Also if it was erased before: that time the log may have been in use.
         self.threads.empty_log().await?;
         Ok(erased)
-    }
-
-    /// The users at whom it is time to look.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub async fn due_users(&self, now: Timestamp, limit: u32) -> Result<Vec<UserId>> {
-        self.threads.read(move |connection| users::due(connection, now, limit)).await
-    }
-
-    /// Notes when to look at a user again.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub async fn look_again(&self, id: UserId, at: Timestamp) -> Result<()> {
-        self.threads.write(move |connection| users::look_again(connection, &id, Some(at))).await
-    }
-
-    /// Composes for one user: writes a letter's row with its link, or notes when to look again.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub async fn compose(&self, user: UserId, composer: Composer, rule: Rule) -> Result<Composed> {
-        let inner = Arc::clone(&self.inner);
-        let operation = move |connection: &Connection| {
-            let now = rule.now;
-            let mut told = Vec::new();
-            let Some(profile) = users::get(connection, &inner.sealer, &user)? else {
-                users::look_again(connection, &user, None)?;
-                let composition = Composition::Nothing(crate::domain::compose::Silence::NoAddress);
-                return Ok(Composed { composition, told });
-            };
-            let person = profile.for_letters(&composer.default_zone, composer.channel);
-            let owned = items::of_user(connection, user.as_str())?;
-            let history = letters::history(connection, &user, now)?;
-            let underway = letters::underway(connection, &user)?;
-            let cap = profile.email.as_ref().and_then(|email| composer.caps.of(email.domain()));
-            let provider_full_until = cap.map(|cap| pauses::full_until(connection, cap, now)).transpose()?.flatten();
-            let circumstances = Circumstances { underway, held: composer.held, provider_full_until };
-            let composition = (composer.compose)(&person, &owned, &history, &circumstances);
-            users::look_again(connection, &user, None)?;
-            match &composition {
-                Composition::Nothing(_) => {}
-                Composition::Wait { until, .. } => users::look_again(connection, &user, Some(*until))?,
-                Composition::Write(lines) => {
-                    let link = links::create(connection, &user, now)?;
-                    let provider = cap.map(|cap| cap.provider.as_str());
-                    letters::insert(connection, composer.letter, &user, lines, &link, provider, now)?;
-                    if let Some(provider) = provider {
-                        pauses::count(connection, provider, now)?;
-                    }
-                    mention(connection, &rule, composer.letter, lines, Event::LetterComposed, &mut told)?;
-                }
-            }
-            Ok(Composed { composition, told })
-        };
-        self.threads.write(operation).await
-    }
-
-    /// Somebody asks for a fresh link on the page of an old one: writes the letter's row with its link, if there is anybody to
-    /// write to. Answers nothing for a link that never was.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub async fn write_fresh_link(
-        &self,
-        token: &str,
-        decide: Box<FreshLink>,
-        letter: LetterId,
-        rule: Rule,
-    ) -> Result<Option<(UserId, Answer)>> {
-        let inner = Arc::clone(&self.inner);
-        let Some(link) = inner.sealer.link(Purpose::Repair.name(), token) else { return Ok(None) };
-        let (id, made_before) = (link.id.to_owned(), link.made_before);
-        let operation = move |connection: &Connection| {
-            let now = rule.now;
-            let Some(user) = links::owner(connection, &id, made_before)? else { return Ok(None) };
-            let Some(profile) = users::get(connection, &inner.sealer, &user)? else { return Ok(None) };
-            let since = now.checked_sub(ASKED_SPAN).unwrap_or(Timestamp::MIN);
-            let asked = letters::fresh_links(connection, &user, since)?;
-            let owned = items::of_user(connection, user.as_str())?;
-            let answer = decide(&profile, &owned, &asked);
-            if let Answer::Write(lines) = &answer {
-                let link = links::create(connection, &user, now)?;
-                letters::insert(connection, letter, &user, lines, &link, None, now)?;
-                mention(connection, &rule, letter, lines, Event::LetterComposed, &mut Vec::new())?;
-            }
-            Ok(Some((user, answer)))
-        };
-        self.threads.write(operation).await
     }
 
     /// Banks at which several logins broke at once, as [`outage`](crate::domain::outage) has it, and until when their letters
@@ -352,7 +232,12 @@ impl Store {
                     settled.paused = pauses::sender_at_fault(connection, why, rule.now)?;
                     return Ok(settled);
                 }
-                LetterOutcome::Deferred { .. } | LetterOutcome::Uncertain { again_at: Some(_), .. } => {
+                LetterOutcome::Deferred { attempt: false, .. } => {
+                    // What came up while it was looked at is not held up by it.
+                    users::look_again(connection, &letter.user, Some(rule.now))?;
+                    return Ok(settled);
+                }
+                LetterOutcome::Deferred { attempt: true, .. } | LetterOutcome::Uncertain { again_at: Some(_), .. } => {
                     return Ok(settled);
                 }
                 LetterOutcome::Accepted { .. } => {
@@ -369,8 +254,10 @@ impl Store {
                     give_back(connection, &rule, letter.id, &letter.lines, Event::LetterWithheld, told)?;
                     pauses::try_another(connection, rule.now)?;
                 }
-                // What else was refused would be refused again.
-                LetterOutcome::Bounced { gone: None, .. } => {}
+                // What else was refused would be refused again: the rung stands, and nobody had the letter.
+                LetterOutcome::Bounced { gone: None, .. } => {
+                    mention(connection, &rule, letter.id, &letter.lines, Event::LetterRefused, told)?;
+                }
                 LetterOutcome::Bounced { why, gone: Some(address) } => {
                     // Nobody read it. Once the user has another address, it is to say what this letter could not.
                     give_back(connection, &rule, letter.id, &letter.lines, Event::LetterWithheld, told)?;
@@ -422,8 +309,9 @@ impl Store {
             Ok(Some(Outlook {
                 profile,
                 items: items::of_user(connection, id.as_str())?,
-                sent: letters::history(connection, &id, now)?,
+                sent: letters::history(connection, &id, None, now)?,
                 underway: letters::underway(connection, &id)?,
+                pause: pauses::open(connection)?,
             }))
         };
         self.threads.read(query).await
@@ -441,15 +329,20 @@ impl Store {
 /// Notes that a letter is about to leave, if it may.
 fn begin(connection: &Connection, sealer: &Sealer, letter: &Departure, now: Timestamp) -> Result<Begun> {
     let Some(profile) = users::get(connection, sealer, &letter.user)? else { return Ok(Begun::Unwanted) };
-    // A link that the user asks for now comes in a pause too, and at night.
-    let mut person = profile.for_letters(&letter.default_zone, letter.channel);
-    person.snoozed_until = person.snoozed_until.filter(|_| !letter.asked_for);
-    let is_unwanted = is_silent(&person, now) || letters::has_unwanted_line(connection, letter.id, now)?;
-    if profile.email != letter.to || is_unwanted {
+    let person = profile.for_letters(&letter.default_zone, letter.channel);
+    if profile.email != letter.to {
         return Ok(Begun::Unwanted);
     }
+    // The mail server may have taken minutes to let the letter come to this.
+    for line in letters::lines(connection, &letter.id.to_string())? {
+        let item = items::load(connection, &line.item)?;
+        if !item.is_some_and(|item| still_wanted(&line, &item, &person, now, &letter.policy)) {
+            return Ok(Begun::Unwanted);
+        }
+    }
+    // A link that the user asks for now comes at night too.
     if !letter.asked_for {
-        match letter.send_window.opens_at(now, &person.time_zone) {
+        match letter.policy.send_window.opens_at(now, &person.time_zone) {
             None => return Ok(Begun::Unwanted),
             Some(until) if until > now => return Ok(Begun::Night(until)),
             Some(_) => {}
@@ -458,7 +351,10 @@ fn begin(connection: &Connection, sealer: &Sealer, letter: &Departure, now: Time
     if let Some(cap) = &letter.cap
         && let Some(until) = letters::count_for_provider(connection, letter.id, cap, now)?
     {
-        return Ok(Begun::Full(until));
+        if !letter.asked_for {
+            return Ok(Begun::Full(until));
+        }
+        pauses::count(connection, &cap.provider, now)?;
     }
     let hmac = letter.to.as_ref().map(|to| suppressions::hmac(sealer, to));
     letters::start_data(connection, letter.id, &letter.language, &letter.subject, hmac.as_deref())?;
@@ -480,7 +376,7 @@ pub(super) fn give_back(
 }
 
 /// Tells each Item what became of a letter that speaks of it.
-fn mention(
+pub(super) fn mention(
     connection: &Connection,
     rule: &Rule,
     letter: LetterId,

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod breaker;
+mod compose;
 mod effects;
 mod events;
 mod import;
@@ -17,11 +18,12 @@ mod sweep;
 mod webhooks;
 
 pub use accounts::Asked;
+pub use compose::{Composed, Composer};
 pub use effects::Agenda;
 pub use import::{IMPORT_ROWS_MAX, Imported, Mode, NewUser};
 pub use items::{NewItem, Registered};
 pub use keys::SealingAnew;
-pub use letters::{Composed, Composer, Departure, Outlook, Settled, Written};
+pub use letters::{Departure, Outlook, Settled, Written};
 pub use releases::{Candidates, Released};
 pub use returned::{Back, MailReport, Reported, Whose};
 

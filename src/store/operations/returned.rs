@@ -126,7 +126,9 @@ impl Store {
                 }
                 Back::Complaint => {
                     suppress(connection, &hmac, &suppression(NoLetters::Complaint), &rule, &mut done.told)?;
-                    for user in &owners {
+                    // Whose letter it was, also if that user has another address by now.
+                    let reader = letter.map(|letter| letter.user).filter(|user| !owners.contains(user));
+                    for user in owners.iter().chain(&reader) {
                         users::stop(connection, user, rule.now)?;
                     }
                 }
@@ -276,6 +278,7 @@ fn hmacs_of(connection: &Connection, sealer: &crate::store::seal::Sealer, whose:
 /// A letter that left, and where it went.
 struct Left {
     id: LetterId,
+    user: UserId,
     hmac: Option<Vec<u8>>,
     /// Whether it counts as sent.
     is_counted: bool,
@@ -289,7 +292,7 @@ fn find_letter(
     now: Timestamp,
 ) -> Result<Option<Left>> {
     let mut statement = connection.prepare_cached(
-        "select letter_id, address_hmac, status in ('accepted', 'uncertain') and due_at is null
+        "select letter_id, user_id, address_hmac, status in ('accepted', 'uncertain') and due_at is null
            and (:letter is not null or settled_at > :since) as counted from letters
          where letter_id = coalesce(:letter, (select letter_id from letters where address_hmac = :hmac
                                               order by composed_at desc limit 1)) and address_hmac is not null",
@@ -300,6 +303,7 @@ fn find_letter(
         Ok(Record::new("letters", "letter_id", row).and_then(|record| {
             Ok(Left {
                 id: letters::letter_id(&record)?,
+                user: record.user_id("user_id")?,
                 hmac: record.get("address_hmac")?,
                 is_counted: record.get("counted")?,
             })

@@ -41,7 +41,7 @@ pub(super) async fn explain(
         LetterFilter { user: Some(item.user.clone()), item: Some(item.id.clone()), ..LetterFilter::default() };
     let user = engine.store.user(item.user.clone()).await?;
     Ok(Json(Explanation {
-        user: user.as_ref().map(|user| UserView::of(user, engine.config.mail.channel())),
+        user: user.as_ref().map(|user| UserView::of(user, engine.config.mail.channel(), engine.clock.now())),
         webhooks: engine.store.receipts(webhooks, None, WEBHOOKS).await?,
         journal: engine.store.journal_end(item.id.clone(), STEPS).await?,
         letters: engine.store.letters(letters, None, LETTERS).await?,

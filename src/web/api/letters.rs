@@ -76,10 +76,14 @@ pub(super) async fn plan(
         Some(user) => vec![user_id(user)?],
         None => engine.store.users_concerned(query.cursor.unwrap_or_default(), limit).await?,
     };
+    let is_about_one = query.user_id.is_some();
     let page = Page::new(users, limit, ToString::to_string);
     let mut plans = Vec::new();
     for user in page.entries() {
         plans.extend(engine.plan(user.clone(), ahead).await?);
+    }
+    if is_about_one && plans.is_empty() {
+        return Err(Problem::unknown("user"));
     }
     Ok(Json(page.of(plans)))
 }

@@ -78,8 +78,8 @@ pub(super) async fn list(
     let email = query.email.as_deref().map(parse).transpose()?;
     let limit = limit(query.limit)?;
     let users = engine.store.users(email, query.cursor, limit).await?;
-    let channel = engine.config.mail.channel();
-    Ok(Json(Page::new(users, limit, |user| user.id.to_string()).map(|user| UserView::of(user, channel))))
+    let (channel, now) = (engine.config.mail.channel(), engine.clock.now());
+    Ok(Json(Page::new(users, limit, |user| user.id.to_string()).map(|user| UserView::of(user, channel, now))))
 }
 
 /// The user wants no letters any more.
@@ -87,13 +87,13 @@ pub(super) async fn stop(State(engine): State<Engine>, Path(id): Path<String>) -
     wish(&engine, &id, Wish::Stop).await
 }
 
-/// The user wants no letters for a while.
+/// No letters for a while. Who wants none at all gets none after it either.
 pub(super) async fn snooze(
     State(engine): State<Engine>,
     Path(id): Path<String>,
     Body(body): Body<SnoozeBody>,
 ) -> Result<Json<UserView>, Problem> {
-    wish(&engine, &id, Wish::SnoozeUntil(body.ends(engine.clock.now())?)).await
+    wish(&engine, &id, Wish::PauseUntil(body.ends(engine.clock.now())?)).await
 }
 
 /// The user wants letters again.
@@ -116,7 +116,7 @@ pub(super) async fn show(State(engine): State<Engine>, Path(id): Path<String>) -
 
 async fn view(engine: &Engine, id: UserId) -> Result<UserView, Problem> {
     let profile = engine.store.user(id).await?.ok_or_else(|| Problem::unknown("user"))?;
-    Ok(UserView::of(&profile, engine.config.mail.channel()))
+    Ok(UserView::of(&profile, engine.config.mail.channel(), engine.clock.now()))
 }
 
 /// Erases a user: address, name, links, and the Items' tokens here.

@@ -130,9 +130,9 @@ pub struct UserView {
 }
 
 impl UserView {
-    /// A user, as letters go out here.
+    /// A user, as letters go out here. A pause that is over is none.
     #[must_use]
-    pub fn of(profile: &Profile, channel: Channel) -> Self {
+    pub fn of(profile: &Profile, channel: Channel, now: Timestamp) -> Self {
         Self {
             silence: silence(&profile.for_letters(&TimeZone::UTC, channel)),
             user_id: profile.id.to_string(),
@@ -142,7 +142,7 @@ impl UserView {
             time_zone: profile.time_zone.as_ref().map(|zone| zone.as_str().to_owned()),
             stopped_at: profile.stopped_at,
             suppressed_at: profile.suppressed_at,
-            snoozed_until: profile.snoozed_until,
+            snoozed_until: profile.snoozed_until.filter(|until| *until > now),
             created_at: profile.created_at,
             updated_at: profile.updated_at,
         }

@@ -46,4 +46,10 @@ impl News {
             self.text.push_str(std::str::from_utf8(&chunk).expect("text"));
         }
     }
+
+    /// Whether the daemon ended the stream, with nothing more to say; not whether it was cut off.
+    pub async fn ends(&mut self) -> bool {
+        let end = tokio::time::timeout(EVENT_WITHIN, self.answer.chunk()).await.expect("an end in time");
+        self.text.trim().is_empty() && matches!(end, Ok(None))
+    }
 }

@@ -104,6 +104,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         6 => mention().prop_map(Event::LetterSent),
         1 => mention().prop_map(Event::LetterWithheld),
         1 => mention().prop_map(Event::LetterReturned),
+        1 => mention().prop_map(Event::LetterRefused),
     ];
     prop_oneof![
         10 => plain.prop_map(Happening::Event),

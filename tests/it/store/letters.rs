@@ -6,7 +6,7 @@ use relinkd::domain::compose::{Channel, Composition, Line};
 use relinkd::domain::contact::EmailAddress;
 use relinkd::domain::event::{Event, Topic};
 use relinkd::domain::ids::{LetterId, UserId};
-use relinkd::domain::item::{Kind, UNTIL_RESUMED};
+use relinkd::domain::item::{Kind, RemovalReason, UNTIL_RESUMED};
 use relinkd::domain::policy::Policy;
 use relinkd::domain::provider::Caps;
 use relinkd::domain::window::SendWindow;
@@ -17,8 +17,7 @@ use relinkd::store::{
 };
 use uuid::Uuid;
 
-use super::inbox::broken;
-use super::{Place, at, item_id, register};
+use super::{Place, at, at_once, break_login, item_id, register};
 
 fn user() -> UserId {
     UserId::parse("user-1").expect("an id")
@@ -39,8 +38,7 @@ async fn with_a_broken_item(place: &Place) -> Store {
     let profile = NewProfile { id: user(), email: Some(email), name: None, locale: None, time_zone: None };
     store.put_user(profile, at(0)).await.expect("written");
     register(&store, "item-1", "user-1", at(0)).await;
-    let rule = rule(&Policy::default(), at(1));
-    store.step(item_id("item-1"), vec![broken()], "test".to_owned(), rule).await.expect("a step");
+    break_login(&store, "item-1", 1).await;
     store
 }
 
@@ -74,7 +72,7 @@ fn departure(number: u128, channel: Channel) -> Departure {
         to: Some(address()),
         cap: None,
         asked_for: false,
-        send_window: SendWindow::parse("* * * * * *").expect("a window"),
+        policy: at_once(),
         default_zone: TimeZone::UTC,
         language,
         subject,
@@ -82,20 +80,20 @@ fn departure(number: u128, channel: Channel) -> Departure {
 }
 
 async fn begin(store: &Store, number: u128) -> Result<Begun, StoreError> {
-    store.start_data(departure(number, Channel::Mail), at(0)).await
+    store.start_data(departure(number, Channel::Mail), at(10)).await
 }
 
 /// Begins while letters may leave at these times only; or a letter that was asked for.
 async fn begin_in(store: &Store, number: u128, window: &str, asked_for: bool) -> Begun {
-    let send_window = SendWindow::parse(window).expect("a window");
-    let departure = Departure { asked_for, send_window, ..departure(number, Channel::Mail) };
-    store.start_data(departure, at(0)).await.expect("it is leased")
+    let policy = Policy { send_window: SendWindow::parse(window).expect("a window"), ..at_once() };
+    let departure = Departure { asked_for, policy, ..departure(number, Channel::Mail) };
+    store.start_data(departure, at(10)).await.expect("it is leased")
 }
 
 /// The number of the event by which the application hears of the letter.
 async fn hand_over(store: &Store, number: u128) -> i64 {
     let data = serde_json::json!({ "subject": "Subject" });
-    let handed = store.hand_over(departure(number, Channel::Event), data, at(0)).await.expect("it writes");
+    let handed = store.hand_over(departure(number, Channel::Event), data, at(10)).await.expect("it writes");
     assert_eq!(handed.0, Begun::Go);
     handed.1.expect("an event")
 }
@@ -188,14 +186,37 @@ async fn a_body_does_not_go_out_about_a_bank_that_was_paused_a_moment_ago() {
 }
 
 #[tokio::test]
+async fn a_body_does_not_go_out_about_what_is_not_so_since_a_moment_ago() {
+    let removed = Event::Removed { why: RemovalReason::Application };
+    let moved = Event::Registered { user: UserId::parse("user-2").expect("an id"), institution: None };
+    for (event, begun) in [
+        (Event::NewAccounts, Begun::Go),
+        (Event::LoginRepaired, Begun::Unwanted),
+        (removed, Begun::Unwanted),
+        (moved, Begun::Unwanted),
+    ] {
+        let place = Place::new();
+        let store = with_a_broken_item(&place).await;
+        compose(&store, 1, 5, vec![reminder(0)]).await.expect("composed");
+        assert_eq!(claim(&store, 5).await.len(), 1);
+        let other = UserId::parse("user-2").expect("an id");
+        let profile = NewProfile { id: other, email: None, name: None, locale: None, time_zone: None };
+        store.put_user(profile, at(0)).await.expect("written");
+        let said = vec![event.clone()];
+        store.step(item_id("item-1"), said, "test".to_owned(), rule(&Policy::default(), at(8))).await.expect("a step");
+        assert_eq!(begin(&store, 1).await.expect("it is leased"), begun, "{event:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_does_not_go_out_at_night_however_long_the_dialogue_took() {
     let place = Place::new();
     let store = with_a_broken_item(&place).await;
     compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
     assert_eq!(claim(&store, 10).await.len(), 1);
     let (day, night) = ("* * 9-17 * * *", "* * 18-23,0-8 * * *");
-    let open = [day, night].map(|window| SendWindow::parse(window).expect("a window").opens_at(at(0), &TimeZone::UTC));
-    let (shut, until) = if open[0] == Some(at(0)) { (night, open[1]) } else { (day, open[0]) };
+    let open = [day, night].map(|window| SendWindow::parse(window).expect("a window").opens_at(at(10), &TimeZone::UTC));
+    let (shut, until) = if open[0] == Some(at(10)) { (night, open[1]) } else { (day, open[0]) };
     assert_eq!(begin_in(&store, 1, shut, false).await, Begun::Night(until.expect("later")));
     assert_eq!(view(&store).await.status, "leased");
     assert_eq!(begin_in(&store, 1, shut, true).await, Begun::Go, "somebody waits for it");

@@ -8,14 +8,13 @@ use relinkd::domain::ids::{LetterId, UserId};
 use relinkd::domain::item::Kind;
 use relinkd::domain::policy::Policy;
 use relinkd::domain::provider::{Cap, Caps};
-use relinkd::domain::window::SendWindow;
 use relinkd::engine::apply::rule;
 use relinkd::store::{
     Begun, ClaimedLetter, Composer, Departure, EventFilter, LetterOutcome, NewProfile, PauseReason, Store,
 };
 use uuid::Uuid;
 
-use super::{Place, at, item_id, register};
+use super::{Place, at, at_once, break_login, item_id, register};
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -34,7 +33,7 @@ fn gmail(letters: u32) -> Caps {
     Caps::new(vec![Cap { provider: "gmail.com".to_owned(), letters }])
 }
 
-/// A user with an Item.
+/// A user with an Item whose login is broken.
 async fn with_user(store: &Store, number: u32, domain: &str) {
     let profile = NewProfile {
         id: user(number),
@@ -44,7 +43,9 @@ async fn with_user(store: &Store, number: u32, domain: &str) {
         time_zone: None,
     };
     store.put_user(profile, at(0)).await.expect("written");
-    register(store, &format!("item-{number}"), &format!("user-{number}"), at(0)).await;
+    let item = format!("item-{number}");
+    register(store, &item, &format!("user-{number}"), at(0)).await;
+    break_login(store, &item, 1).await;
 }
 
 /// Composes for a user as long as no provider is full. Says how the circumstances were.
@@ -79,6 +80,10 @@ async fn claim(store: &Store, second: i64) -> Vec<ClaimedLetter> {
 }
 
 async fn begin(store: &Store, number: u32, domain: &str, caps: &Caps, second: i64) -> Begun {
+    begin_as(store, number, domain, caps, second, false).await
+}
+
+async fn begin_as(store: &Store, number: u32, domain: &str, caps: &Caps, second: i64, asked_for: bool) -> Begun {
     let to = address(number, domain);
     let departure = Departure {
         id: LetterId(Uuid::from_u128(u128::from(number))),
@@ -86,10 +91,10 @@ async fn begin(store: &Store, number: u32, domain: &str, caps: &Caps, second: i6
         cap: caps.of(to.domain()).cloned(),
         to: Some(to),
         channel: Channel::Mail,
-        asked_for: false,
+        asked_for,
         language: "en".to_owned(),
         subject: "Subject".to_owned(),
-        send_window: SendWindow::parse("* * * * * *").expect("a window"),
+        policy: at_once(),
         default_zone: TimeZone::UTC,
     };
     store.start_data(departure, at(second)).await.expect("it writes")
@@ -134,7 +139,8 @@ async fn a_provider_gets_no_more_than_its_cap_in_a_day() {
     // What was composed on one day and leaves on the next counts there, and finds it full like any other.
     assert_eq!(compose(&store, 3, gmail(1), MIDNIGHT + 1).await.provider_full_until, None);
     assert_eq!(begin(&store, 2, "googlemail.com", &gmail(1), MIDNIGHT + 2).await, Begun::Full(at(MIDNIGHT + DAY)));
-    assert_eq!(begin(&store, 2, "googlemail.com", &gmail(1), MIDNIGHT + DAY).await, Begun::Go);
+    let asked_for = begin_as(&store, 2, "googlemail.com", &gmail(1), MIDNIGHT + 3, true).await;
+    assert_eq!(asked_for, Begun::Go, "somebody waits for it");
 }
 
 #[tokio::test]

@@ -48,12 +48,44 @@ async fn lost_accounts_of_a_healthy_item_are_found_and_repaired_with_a_choice() 
 }
 
 #[tokio::test]
-async fn nobody_asks_for_accounts_who_was_not_told_to() {
+async fn who_was_not_told_to_probe_asks_for_accounts_once_to_have_something_to_compare() {
     let world = World::new().await;
     let item = one_item_in(&world).await;
+    assert_eq!(asked(&world), 1);
     world.secretly(&item, Act::LoseAccounts).await;
     assert_eq!(observed(&world, &item).await, "healthy");
-    assert_eq!(asked(&world), 0);
+    world.after(days(3)).await;
+    assert_eq!(asked(&world), 1);
+    world.end().await;
+}
+
+/// Accounts are only compared: Plaid is as well as before if it cannot list them.
+#[tokio::test]
+async fn an_endpoint_for_accounts_that_fails_holds_nothing_else_up() {
+    let world = World::new().await;
+    let mut items = Vec::new();
+    for number in 0..8 {
+        let user = format!("user-{number}");
+        world.user(&user).await;
+        items.push(world.item(&user, bank(&format!("Bank {number}"))).await);
+    }
+    let outage = Answer::Raw { status: 502, body: "<h1>Bad Gateway".to_owned(), media_type: "text/html".to_owned() };
+    world.plaid.fault(Fault::at("/accounts/get", outage));
+    for item in &items {
+        world.breaks(item).await;
+        world.says(item, Act::RepairElsewhere).await;
+    }
+    assert!(asked(&world) >= 16, "{}", asked(&world));
+    for item in &items {
+        world.secretly(item, Act::BreakLogin { code: "ITEM_LOGIN_REQUIRED".to_owned(), reason: None }).await;
+    }
+    world.after(minutes(2)).await;
+    for item in &items {
+        let doubt = json!({ "webhook_type": "ITEM", "webhook_code": "ERROR", "item_id": item.id, "error": null,
+            "environment": "sandbox" });
+        world.plaid_says(doubt).await;
+        assert_eq!(world.state(item).await, "login_required");
+    }
     world.end().await;
 }
 
@@ -103,14 +135,14 @@ async fn breaks_and_is_repaired(world: &World, item: &Item, accounts: Option<Vec
 
 #[tokio::test]
 async fn other_accounts_after_a_repair_are_told_with_and_without_the_probe() {
-    for (plaid, first) in [("probe_accounts = true", true), ("", false)] {
+    for plaid in ["probe_accounts = true", ""] {
         let world = World::with(Settings { plaid, ..Settings::default() }).await;
         world.user("user-1").await;
         let item = world.item("user-1", Bank { oauth: true, ..bank("Choice Bank") }).await;
+        let before = asked(&world);
         breaks_and_is_repaired(&world, &item, None).await;
         assert_eq!(changes(&world, &item).await, [Value::Null; 0], "the same as before");
-        assert!(asked(&world) > 0, "after a repair the accounts are asked for");
-        assert_eq!(asked(&world) > 1, first);
+        assert!(asked(&world) > before, "after a repair the accounts are asked for");
         world.secretly(&item, Act::NewAccount).await;
         let opened = world.plaid.item(&item.id).expect("it is there").unshared[0].id.clone();
         breaks_and_is_repaired(&world, &item, Some(vec![opened])).await;
@@ -121,6 +153,18 @@ async fn other_accounts_after_a_repair_are_told_with_and_without_the_probe() {
         }
         world.end().await;
     }
+}
+
+#[tokio::test]
+async fn other_accounts_after_the_very_first_repair_are_told() {
+    let world = World::new().await;
+    world.user("user-1").await;
+    let item = world.item("user-1", Bank { oauth: true, ..bank("Choice Bank") }).await;
+    world.secretly(&item, Act::NewAccount).await;
+    let opened = world.plaid.item(&item.id).expect("it is there").unshared[0].id.clone();
+    breaks_and_is_repaired(&world, &item, Some(vec![opened])).await;
+    assert_eq!(changes(&world, &item).await, [json!({ "gone": 2, "new": 1 })]);
+    world.end().await;
 }
 
 /// Two Items of a user at a bank, one a day after the other, with the same accounts.
@@ -192,8 +236,9 @@ async fn elsewhere_an_item_is_only_superseded_by_one_with_its_accounts() {
         ("probe_accounts = true", vec![account("Checking", "4821")], bank("Other Bank"), true),
         ("probe_accounts = true", vec![account("Checking", "0001")], bank("Other Bank"), false),
         ("probe_accounts = true\nsuperseding_institutions = []", vec![account("Mine", "4")], strict_bank(), false),
-        ("superseding_institutions = []", vec![], strict_bank(), false),
-        ("", vec![], bank("Other Bank"), false),
+        ("superseding_institutions = []", vec![], strict_bank(), true),
+        ("", vec![], bank("Other Bank"), true),
+        ("", vec![account("Checking", "0001")], bank("Other Bank"), false),
     ] {
         let case = format!("{plaid} {accounts:?} {}", bank.name);
         let world = World::with(Settings { plaid, ..Settings::default() }).await;

@@ -61,11 +61,15 @@ async fn the_application_hears_what_a_user_wishes_once_a_wish() {
     for _ in 0..2 {
         world.one_click_stop(&letter).await;
     }
-    world.post("/v1/users/user-1/snooze", &json!({ "until": "2099-01-01T00:00:00Z" })).await;
+    let until = json!({ "until": "2099-01-01T00:00:00Z" });
+    // No pause takes back what the user stopped.
+    let (_, user) = world.post("/v1/users/user-1/snooze", &until).await;
+    assert!(user["stopped_at"].is_string() && user["snoozed_until"].is_null(), "{user}");
     world.post("/v1/users/user-1/resume", &json!({})).await;
+    world.post("/v1/users/user-1/snooze", &until).await;
     let events = told(&world, "user_id=user-1&cursor=1").await;
-    assert_eq!(texts(&events, "type"), ["user.stopped", "user.snoozed", "user.resumed"]);
-    assert_eq!(events[1]["data"], json!({ "until": "2099-01-01T00:00:00Z" }));
+    assert_eq!(texts(&events, "type"), ["user.stopped", "user.resumed", "user.snoozed"]);
+    assert_eq!(events[2]["data"], json!({ "until": "2099-01-01T00:00:00Z" }));
     world.end().await;
 }
 
@@ -81,9 +85,8 @@ async fn a_stream_goes_on_after_the_last_event_and_ends_with_the_daemon() {
     let heard = news.next().await;
     assert_eq!(heard["type"], "item.ladder_ended", "nothing twice");
     assert_eq!(all.next().await, heard);
-    let began = std::time::Instant::now();
     world.stop().await;
-    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(all.ends().await && news.ends().await);
     world.start().await;
     world.end().await;
 }

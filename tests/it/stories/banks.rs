@@ -84,6 +84,48 @@ async fn a_bank_that_is_down_does_not_hold_back_the_word_about_another() {
 }
 
 #[tokio::test]
+async fn a_letter_that_waits_for_a_bank_does_not_hold_back_what_breaks_later() {
+    let world = World::new().await;
+    world.user("user-1").await;
+    let up = world.item("user-1", bank("Open Bank")).await;
+    let down = world.item("user-1", bank("Shut Bank")).await;
+    world.breaks(&down).await;
+    world.secretly(&down, Act::BankDown).await;
+    world.after(hours(1)).await;
+    assert_eq!(world.statuses().await, ["deferred"]);
+    world.breaks(&up).await;
+    world.after(hours(1)).await;
+    let text = world.only_letter().text.expect("a text part");
+    assert!(text.contains("Open Bank") && !text.contains("Shut Bank"), "{text}");
+    world.secretly(&down, Act::BankUp).await;
+    world.after(days(2)).await;
+    let letters = world.letters();
+    assert_eq!(letters.len(), 2);
+    assert!(letters[1].text.as_ref().expect("a text part").contains("Shut Bank"));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn one_item_that_plaid_cannot_be_asked_about_does_not_hold_back_the_others_for_long() {
+    let world = World::new().await;
+    world.user("user-1").await;
+    let known = world.item("user-1", bank("Known Bank")).await;
+    let mute = world.item("user-1", bank("Mute Bank")).await;
+    for item in [&known, &mute] {
+        world.breaks(item).await;
+    }
+    let body = "{\"item\": 7}".to_owned();
+    let unreadable = Answer::Raw { status: 200, body, media_type: "application/json".to_owned() };
+    world.plaid.fault(Fault::at("/item/get", unreadable).about(&mute.id));
+    world.after(minutes(50)).await;
+    assert_eq!(world.letters().len(), 0, "for a while all of a letter waits");
+    world.after(hours(3)).await;
+    let text = world.only_letter().text.expect("a text part");
+    assert!(text.contains("Known Bank") && !text.contains("Mute Bank"), "{text}");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn what_plaid_does_not_know_holds_nothing() {
     let outage = Answer::Raw { status: 502, body: "<html>".to_owned(), media_type: "text/html".to_owned() };
     for fault in [said(&json!(null)), said(&json!({ "item_logins": null })), Fault::at(STATUS, outage)] {

@@ -52,6 +52,40 @@ async fn pressing_again_and_again_gives_one_link_token() {
 }
 
 #[tokio::test]
+async fn a_link_in_an_old_mailbox_ends_with_the_address_and_brings_a_fresh_one_to_the_new() {
+    let (world, item) = written_to().await;
+    let link = repair_link(&world.only_letter());
+    world.user_at("user-1", "user-1@mailbox.example").await;
+    assert_eq!(world.fetch(Method::GET, &link).await.0, StatusCode::OK, "the address is the same");
+    world.user_at("user-1", "user-1@other.example").await;
+    let (status, page) = world.fetch(Method::GET, &link).await;
+    assert_eq!(status, StatusCode::GONE);
+    assert!(!page.contains("First Platypus Bank"), "whoever reads the old mailbox learns nothing");
+    world.ask_for_fresh(&link).await;
+    world.after(minutes(5)).await;
+    let letters = world.letters();
+    assert_eq!((letters.len(), &letters[1].to[..]), (2, &["user-1@other.example".to_owned()][..]));
+    assert_eq!(world.press(&letters[1], &item).await, "works");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_broken_bank_is_shown_as_broken_while_a_new_token_is_not_tried_yet() {
+    let (world, item) = written_to().await;
+    let link = repair_link(&world.only_letter());
+    let outage = Answer::Raw { status: 502, body: "<html>".to_owned(), media_type: "text/html".to_owned() };
+    world.plaid.fault(Fault::at("/item/get", outage));
+    let rotated = json!({ "access_token": "access-sandbox-rotated", "user_id": "user-1" });
+    assert_eq!(world.put(&format!("/v1/items/{}", item.id), &rotated).await.0, StatusCode::OK);
+    let (status, page) = world.fetch(Method::GET, &link).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains(&format!("value=\"{}\"", item.id)), "there is a button: {page}");
+    world.plaid.clear_faults();
+    world.after(hours(1)).await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn links_that_do_not_open_look_alike() {
     let (world, _) = written_to().await;
     let link = repair_link(&world.only_letter());

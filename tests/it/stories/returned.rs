@@ -159,6 +159,26 @@ async fn a_complaint_stops_the_user_and_outlives_it() {
 }
 
 #[tokio::test]
+async fn whoever_called_a_letter_spam_gets_none_at_another_address_either() {
+    let (world, _) = written_to().await;
+    let (_, letters) = world.get("/v1/letters").await;
+    let id = letters["data"][0]["letter_id"].as_str().expect("an id").to_owned();
+    world.user_at("user-1", "user-1@other.example").await;
+    let complaint = format!(
+        "To: bounces+{id}@app.example\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: x/1\r\nVersion: 1\r\n\
+         \r\n--b--\r\n"
+    );
+    assert_eq!(world.report(&complaint).await, "complaint");
+    let (_, user) = world.get("/v1/users/user-1").await;
+    assert!(user["stopped_at"].is_string() && user["suppressed_at"].is_null(), "{user}");
+    world.after(days(20)).await;
+    assert_eq!(world.letters().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_report_by_mail_counts_for_the_letter_that_it_names_and_for_nothing_else() {
     let (world, _) = written_to().await;
     let (_, letters) = world.get("/v1/letters").await;

@@ -177,6 +177,47 @@ async fn what_could_not_be_delivered_is_said_at_the_new_address() {
 }
 
 #[tokio::test]
+async fn the_end_of_the_ladder_is_told_also_where_the_last_letter_is_refused() {
+    let server = MailServer::start(Mood::Fine).await;
+    let world = World::with(Settings { smtp_url: Some(server.url()), ..Settings::default() }).await;
+    let item = one_item_in(&world).await;
+    world.breaks(&item).await;
+    world.after(days(9)).await;
+    assert_eq!(server.letters().len(), 3);
+    server.becomes(Mood::Refuses { address: "user-1@", reply: "552 5.2.2 mailbox full" });
+    world.after(days(20)).await;
+    assert_eq!(world.statuses().await.last().map(String::as_str), Some("bounced"));
+    let (_, events) = world.get("/v1/events?type=item.ladder_ended").await;
+    assert_eq!(events["data"].as_array().map(Vec::len), Some(1), "{events}");
+    assert!(world.events(&item).await.contains(&"letter_refused".to_owned()));
+    world.end().await;
+}
+
+/// A letter of which nobody knows whether it arrived.
+#[tokio::test]
+async fn a_letter_that_may_have_arrived_counts_although_it_is_not_sent_again() {
+    let (world, item) = one_item().await;
+    world.breaks(&item).await;
+    world.plaid.fault(Fault::at(
+        "/item/get",
+        Answer::Limited { error_code: "ITEM_GET_LIMIT".to_owned(), retry_after_secs: None },
+    ));
+    world.after(minutes(40)).await;
+    assert_eq!(world.statuses().await, ["deferred"]);
+    rusqlite::Connection::open(world.store_path())
+        .expect("a store")
+        .execute("update letters set status = 'uncertain', uncertain = 1, attempts = 1", [])
+        .expect("SQL");
+    world.plaid.clear_faults();
+    world.secretly(&item, Act::RepairElsewhere).await;
+    world.after(hours(2)).await;
+    assert_eq!(world.statuses().await[0], "uncertain", "it is not so any more, and may have been read");
+    let letter = world.only_letter();
+    assert!(letter.subject.contains("works again"), "an answer to it: {}", letter.subject);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_removed_item_is_not_written_about() {
     let (world, item) = one_item().await;
     world.breaks(&item).await;

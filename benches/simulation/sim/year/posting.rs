@@ -165,7 +165,7 @@ impl<S: Post> World<'_, S> {
             to: Some(to.clone()),
             cap: self.caps().of(to.domain()).cloned(),
             asked_for: false,
-            send_window: self.policy.send_window.clone(),
+            policy: (*self.policy).clone(),
             default_zone: TimeZone::UTC,
             language: "en".to_owned(),
             subject: "subject".to_owned(),
