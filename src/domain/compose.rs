@@ -64,7 +64,7 @@ pub struct Sent {
 /// What holds letters back that neither the user nor the Item knows of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Circumstances {
-    /// A letter to this user is composed and not settled yet.
+    /// A letter to this user is composed and not settled yet, and does not only wait.
     pub underway: bool,
     /// Banks of which so many Items fail at once that it is the bank's fault: no letters about them before then.
     pub held: Vec<(InstitutionId, Timestamp)>,
@@ -252,6 +252,14 @@ fn gathered_at(
     }
     let soon = outlooks.iter().filter_map(|outlook| outlook.next).filter(|next| *next <= after(now, GATHER));
     soon.max().filter(|until| policy.send_window.opens_at(*until, &user.time_zone) == Some(*until))
+}
+
+/// Whether a letter that could be written says so much more than one that waits that it takes its place: if somebody is to be reminded of another Item. What
+/// comes up about its own Items stands behind what it says of them.
+#[must_use]
+pub fn says_more(lines: &[Line], waiting: &[Line]) -> bool {
+    let is_news = |line: &Line| waiting.iter().all(|said| said.item != line.item);
+    lines.iter().any(|line| line.topic != Topic::WorksAgain && is_news(line))
 }
 
 /// Whether a line of a composed letter is still so. Asked again right before the letter leaves: it may have waited for days.

@@ -23,7 +23,7 @@ pub enum Effect {
         /// Not before this moment.
         not_before: Timestamp,
     },
-    /// Ask Plaid which accounts there are, after a repair: another login is told, not silently accepted.
+    /// Ask Plaid which accounts there are, once and after each repair: another login is told, not silently accepted.
     AskAccounts {
         /// Not before this moment.
         not_before: Timestamp,

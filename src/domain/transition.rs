@@ -3,6 +3,7 @@
 //! [`transition`] cannot fail: every pair of Item and event has an answer, often "nothing". A webhook is a hint and opens
 //! conditions; Plaid's answer to a question closes them. Where the order of things matters, the newer question decides.
 
+mod accounts;
 mod hold;
 mod letters;
 mod pause;
@@ -118,9 +119,7 @@ impl Draft {
         if let Some(code) = code(&self.item).filter(|now| code(before).as_ref() != Some(now)) {
             self.tell(Notice::Impaired { code });
         }
-        if self.closed.iter().any(|closed| matches!(closed.outcome, Outcome::Repaired | Outcome::Healed)) {
-            self.effects.push(Effect::AskAccounts { not_before: self.now });
-        }
+        self.ask_accounts(before);
         Step { item: self.item, effects: self.effects, closed: self.closed }
     }
 

@@ -1,8 +1,9 @@
-//! Asking Plaid which accounts an Item shares: once while it is healthy, as a probe of it, and after a repair.
+//! Asking Plaid which accounts an Item shares: once while it is healthy and after a repair, and as a probe where that is wanted.
 //!
 //! `/item/get` can say that nothing is wrong with an Item of which every account is gone. What is asked here is kept as
 //! fingerprints only.
 
+use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::Engine;
@@ -18,9 +19,15 @@ use crate::store::{Account, Asked, Claimed, Settlement, StoreError};
 /// How often the accounts are asked for after a repair, if Plaid does not answer. They are only compared.
 const TRIES_MAX: u32 = 8;
 
+/// How often accounts are asked for at once: an endpoint that does not answer takes no more of the places for calls.
+pub(super) const UNDER_WAY_MAX: usize = 4;
+
+/// How soon to look again for such a place.
+const NO_PLACE: SignedDuration = SignedDuration::from_secs(10);
+
 impl Engine {
-    /// Asks for the accounts of an Item that Plaid called healthy: each time, where the operator wants that, and it is not
-    /// healthy if they are lost; else once, so that there is something to compare with after its first repair.
+    /// Asks for the accounts of an Item that Plaid called healthy, where the operator wants that. It is not healthy if they are
+    /// lost.
     ///
     /// # Errors
     /// [`NoAnswer`] if Plaid did not answer: then nobody knows whether the Item is healthy.
@@ -31,8 +38,7 @@ impl Engine {
         token: &SecretString,
         observation: &mut Observation,
     ) -> Result<(), NoAnswer> {
-        let is_probe = self.config.plaid.probe_accounts;
-        if observation.health != Health::Good || !(is_probe || self.lacks_accounts(caller, item).await) {
+        if !self.config.plaid.probe_accounts || observation.health != Health::Good {
             return Ok(());
         }
         match self.call_beside(caller, Some(item), self.plaid.accounts_get(token)).await {
@@ -42,8 +48,6 @@ impl Engine {
                 }
                 Ok(())
             }
-            // They are only compared: the Item is as healthy as Plaid said, and is asked again with it.
-            Err(_) if !is_probe => Ok(()),
             Err(NoAnswer::Call(CallError::Refused(error))) => {
                 // Another refusal says nothing about the Item that the answer before did not say.
                 if let Some(fault) = fault::lost_accounts(&error) {
@@ -55,19 +59,14 @@ impl Engine {
         }
     }
 
-    /// Whether nothing is known yet of an Item's accounts. Who waits for an answer does not wait for that one too.
-    async fn lacks_accounts(&self, caller: Caller, item: &ItemId) -> bool {
-        match caller {
-            Caller::Person | Caller::Letter => false,
-            Caller::Routine => self.store.lacks_accounts(item.clone()).await.unwrap_or(false),
-        }
-    }
-
-    /// Asks for the accounts after a repair.
+    /// Asks for the accounts, to compare them with those before.
     pub(super) async fn ask_accounts(&self, claimed: &Claimed) -> Result<Settlement, StoreError> {
         let item = &claimed.item;
         let done = Settlement::Done(Vec::new());
         let Some(token) = self.store.access_token(item.clone()).await? else { return Ok(done) };
+        let Ok(_place) = self.accounts_under_way.try_acquire() else {
+            return Ok(Settlement::PutOff { until: self.after(NO_PLACE) });
+        };
         match self.call_beside(Caller::Routine, Some(item), self.plaid.accounts_get(&token)).await {
             Ok(answer) => self.keep_accounts(item, answer, Asked::AfterRepair, &claimed.key).await?,
             Err(NoAnswer::Held { until, .. }) => return Ok(Settlement::PutOff { until }),

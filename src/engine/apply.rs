@@ -81,7 +81,7 @@ pub(super) fn tell(told: &[Told]) {
                 "Item {item}: Plaid refuses its access token ({code}); register it again with the present token"
             ),
             Notice::LadderEnded { episode } => {
-                tracing::warn!(%item, episode, "Item {item}: the last reminder of episode {episode} was sent");
+                tracing::warn!(%item, episode, "Item {item}: the last reminder of episode {episode} is over");
             }
             Notice::ClaimNotConfirmed => {
                 tracing::warn!(%item, "Item {item}: update mode was said to have worked, but Plaid says otherwise");

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Engine;
-use super::post::{Post, is_asked_for};
+use super::post::{Post, SOON, is_asked_for};
 use super::schedule::REST;
 use crate::domain::compose::Line;
 use crate::mail::letter::{Message, Passage};
@@ -37,7 +37,7 @@ impl Engine {
                     self.status.letter_left(self.clock.now());
                     LetterOutcome::Accepted { reply: format!("handed over to the application: event {event}") }
                 }
-                None => post.not_begun(begun),
+                None => post.not_begun(begun, self.after(SOON)),
             },
             Err(error) => {
                 let until = self.after(jiff::SignedDuration::try_from(REST).unwrap_or_default());

@@ -18,6 +18,7 @@ mod gap;
 mod hand_over;
 mod ingest;
 pub mod keys;
+mod mail_server;
 mod observe;
 pub mod paper;
 pub mod plan;
@@ -52,7 +53,7 @@ use status::Status;
 use traffic::Traffic;
 
 pub use call::NoAnswer;
-pub use post::server as mail_server;
+pub use mail_server::mail_server;
 pub use traffic::Caller;
 
 /// How many calls to Plaid may be under way at once for people, and as many for all else.
@@ -89,6 +90,7 @@ pub struct Parts {
     calls_of_people: Semaphore,
     calls_of_ours: Semaphore,
     effects_under_way: Arc<Semaphore>,
+    accounts_under_way: Semaphore,
     letters_under_way: Arc<Semaphore>,
     presses: repair::Turns,
     purging: tokio::sync::Mutex<()>,
@@ -132,7 +134,7 @@ impl Engine {
             secret: config.plaid.secret.clone(),
         })?;
         let keys = Keys::new(store.verification_keys().await?, clock.now());
-        let mail_server = post::server(&config)?.map(|server| smtp::Connections::new(server, smtp::Limits::default()));
+        let mail_server = mail_server(&config)?.map(|server| smtp::Connections::new(server, smtp::Limits::default()));
         let traffic = Traffic::new(config.plaid.calls_per_minute);
         Ok(Self(Arc::new(Parts {
             banks: banks::Banks::default(),
@@ -151,6 +153,7 @@ impl Engine {
             calls_of_people: Semaphore::new(PLAID_CALLS_MAX),
             calls_of_ours: Semaphore::new(PLAID_CALLS_MAX),
             effects_under_way: Arc::new(Semaphore::new(dispatch::UNDER_WAY_MAX)),
+            accounts_under_way: Semaphore::new(accounts::UNDER_WAY_MAX),
             letters_under_way: Arc::new(Semaphore::new(post::CONNECTIONS_MAX)),
             presses: repair::Turns::default(),
             purging: tokio::sync::Mutex::default(),

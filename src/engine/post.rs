@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
-use secrecy::ExposeSecret as _;
 
 use super::Engine;
 use super::apply::tell;
@@ -17,7 +16,7 @@ use super::dispatch::Observed;
 use super::paper;
 use super::told::{alarm, log};
 use super::traffic::Caller;
-use crate::config::{Config, Security};
+use crate::config::Config;
 use crate::domain::compose::{Channel, Line, still_wanted};
 use crate::domain::event::{Event, Topic};
 use crate::domain::ids::ItemId;
@@ -42,31 +41,14 @@ const GIVE_UP: SignedDuration = SignedDuration::from_hours(5 * 24);
 /// A letter whose body went out without a reply is sent once more, after this.
 const UNCERTAIN_RETRY: SignedDuration = SignedDuration::from_mins(5);
 
-/// How the mail server of the configuration is spoken to; nothing where the application sends the letters itself.
-///
-/// # Errors
-/// There are no certificate authorities on this machine.
-pub fn server(config: &Config) -> Result<Option<smtp::Server>, rustls::Error> {
-    let Some(at) = config.mail.smtp() else { return Ok(None) };
-    let trust = smtp::Trust::of_the_system;
-    Ok(Some(smtp::Server {
-        host: at.host.clone(),
-        port: at.port,
-        security: match at.security {
-            Security::Plain => smtp::Security::Plain,
-            Security::Tls => smtp::Security::Tls(trust()?),
-            Security::StartTls => smtp::Security::StartTls(trust()?),
-        },
-        credentials: config.mail.login.as_ref().map(|login| smtp::Credentials {
-            username: login.username.expose_secret().to_owned(),
-            password: login.password.clone(),
-        }),
-        hello_name: config.server.public_url.host_str().unwrap_or("localhost").to_owned(),
-    }))
-}
-
 /// So long a letter waits for Plaid's word about all of its Items. Then it leaves without those that cannot be asked about.
 const TOGETHER: SignedDuration = SignedDuration::from_hours(1);
+
+/// Why a letter waits for Plaid; what Plaid answered follows.
+const UNASKED: &str = "Plaid cannot be asked whether it is still so";
+
+/// How soon a letter is looked at again of which a part fell away at its last moment.
+pub(super) const SOON: SignedDuration = SignedDuration::from_secs(1);
 
 /// Why a letter waits that would send its user to a bank that is down.
 const BANK_DOWN: &str = "the bank is down: Plaid's institution status says that nobody can log in there";
@@ -131,8 +113,13 @@ impl Post {
     }
 
     /// What becomes of a letter that may not go.
-    pub(super) fn not_begun(&self, begun: Begun) -> LetterOutcome {
+    pub(super) fn not_begun(&self, begun: Begun, soon: Timestamp) -> LetterOutcome {
         match begun {
+            Begun::Unwanted if is_asked_for(&self.letter.lines) => {
+                // Nobody asks twice: what is so still leaves, and the next look says what that is.
+                let why = "since a moment ago some of it is not so any more".to_owned();
+                LetterOutcome::Deferred { until: soon, why, attempt: false }
+            }
             Begun::Night(until) => LetterOutcome::Deferred { until, why: NIGHT.to_owned(), attempt: false },
             Begun::Full(until) => {
                 let why = "the cap of the mailbox provider is used up for today: [mail] daily_caps".to_owned();
@@ -225,17 +212,18 @@ impl Engine {
             let why = "sent twice, and no reply either time".to_owned();
             return Ok(Ready::Settle(LetterOutcome::Uncertain { again_at: None, why }));
         }
-        let mut unasked = Vec::new();
-        let has_patience = self.clock.now().duration_since(letter.composed_at) < TOGETHER;
+        let (mut unasked, mut mute) = (Vec::new(), None);
+        let is_tried = letter.note.as_ref().is_some_and(|note| note.starts_with(UNASKED));
+        let has_patience = !is_tried || self.clock.now().duration_since(letter.composed_at) < TOGETHER;
         for line in &letter.lines {
             if let Observed::Failed { again_at, why } =
                 self.observe_now(Caller::Letter, &line.item, &format!("letter {}", letter.id)).await?
             {
                 unasked.push(line.clone());
                 if has_patience || unasked.len() == letter.lines.len() {
-                    let why = format!("Plaid cannot be asked whether it is still so: {why}");
-                    return self.wait(&letter, &line.item, again_at, why).await;
+                    return self.wait(&letter, &line.item, again_at, format!("{UNASKED}: {why}")).await;
                 }
+                mute.get_or_insert((line.item.clone(), again_at, format!("{UNASKED}: {why}")));
             }
         }
         let written = self.store.written(&letter).await?;
@@ -247,6 +235,9 @@ impl Engine {
             let item = written.items.get(&line.item).filter(|_| !unasked.contains(line));
             item.is_some_and(|item| still_wanted(line, item, &user, now, policy))
         });
+        if let (true, Some((item, again_at, why))) = (wanted.is_empty(), mute) {
+            return self.wait(&letter, &item, again_at, why).await;
+        }
         if wanted.is_empty() {
             return Ok(withheld("nothing of what it says is so any more, or the user wants no letters"));
         }
@@ -333,7 +324,7 @@ impl Engine {
         self.keep_connections();
         match begun {
             Begun::Go => self.outcome(post, outcome),
-            Begun::Unwanted | Begun::Night(_) | Begun::Full(_) => post.not_begun(begun),
+            Begun::Unwanted | Begun::Night(_) | Begun::Full(_) => post.not_begun(begun, self.after(SOON)),
         }
     }
 

@@ -17,7 +17,7 @@ use super::traffic::Caller;
 use crate::config::LinkMode;
 use crate::domain::event::Event;
 use crate::domain::ids::ItemId;
-use crate::domain::item::{Cure, Item, State};
+use crate::domain::item::{Cure, Item, State, Token};
 use crate::plaid::client::{Hosted, LinkToken, LinkTokenRequest, Verdict};
 use crate::plaid::fault::{self, Owner};
 use crate::store::{Session, StoreError};
@@ -130,6 +130,10 @@ impl Engine {
             Observed::NoItem => return Ok(Press::Unknown),
             Observed::Failed { .. } => return Ok(Press::PlaidDown),
         };
+        if matches!(item.token, Token::Foreign | Token::Refused) {
+            // It would repair somebody else's connection, or none.
+            return Ok(Press::Ours);
+        }
         match item.state() {
             State::Removed => Ok(Press::Gone),
             State::Healthy | State::Revoked | State::LoginRequired | State::PendingExpiration | State::NewAccounts

@@ -7,7 +7,7 @@
 //! | an answer, or a refusal that is one | all goes on |
 //! | 429 with `Retry-After` | nobody but people calls for that long |
 //! | 429 without | nobody but people calls for 2 s, doubling to 64 s while it goes on |
-//! | no connection, no answer in time, 5xx, a cut or unreadable body | from the fifth in a row on: the same, without `Retry-After` |
+//! | no connection, no answer in time, 5xx, a cut or unreadable body | from the fifth in a row on, about as many Items: the same, without `Retry-After` |
 //! | the client id or the secret is wrong | nobody calls, but one probe a minute |
 
 use std::collections::{HashMap, HashSet, VecDeque};

@@ -5,7 +5,7 @@
 //! sent again once, with the same Message-ID.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, Row, named_params};
 use uuid::Uuid;
 
 use super::columns::{Record, ms};
@@ -222,18 +222,31 @@ pub(crate) fn underway(connection: &Connection, user: &UserId) -> Result<Option<
     Ok(Some(OnItsWay { due_at: record.time_if("due_at")?, note: record.get("note")? }))
 }
 
-/// A letter to a user that was put off before a word of it was said to a mail server: it waits for Plaid, a bank, the morning or
-/// its provider's next day. Not one that the user asked for.
-pub(crate) fn waiting(connection: &Connection, user: &UserId) -> Result<Option<LetterId>, StoreError> {
+/// A letter that waits for Plaid, a bank, the morning or its provider's next day: no mail server has had its body.
+pub(crate) struct Waiting {
+    pub(crate) id: LetterId,
+    pub(crate) lines: Vec<Line>,
+    /// The mailbox provider at which it counts today.
+    pub(crate) counted_at: Option<String>,
+}
+
+/// The letter to a user that waits, if there is one. Not one that the user asked for.
+pub(crate) fn waiting(connection: &Connection, user: &UserId, now: Timestamp) -> Result<Option<Waiting>, StoreError> {
     let mut statement = connection.prepare_cached(
         "select * from letters where user_id = ?1 and status = 'deferred' and due_at is not null and attempts = 0
            and uncertain = 0
            and not exists (select 1 from letter_lines where letter_id = letters.letter_id and topic = 'fresh_link')",
     )?;
-    let found = statement
-        .query_row([user.as_str()], |row| Ok(Record::new("letters", "letter_id", row).and_then(|row| letter_id(&row))))
-        .optional()?;
-    found.transpose()
+    let mut rows = statement.query([user.as_str()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let record = Record::new("letters", "letter_id", row)?;
+    let provider: Option<String> = record.get("provider")?;
+    let day: Option<i64> = record.get("provider_day")?;
+    Ok(Some(Waiting {
+        id: letter_id(&record)?,
+        lines: lines(connection, &record.id)?,
+        counted_at: provider.filter(|_| day == Some(pauses::day(now))),
+    }))
 }
 
 /// Claims letters that are due, the longest due first. During a pause none, or the one that tries.

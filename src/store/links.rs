@@ -101,11 +101,13 @@ pub(crate) fn owner(
     found.transpose()
 }
 
-/// Revokes the links of a user that are in some mailbox already. A letter that is on its way keeps its own.
+/// Revokes the links in letters of a user that are in some mailbox, or may be. A letter that has not left keeps its own, and so
+/// does the application what it asked for.
 pub(crate) fn revoke_left(connection: &Connection, user: &UserId, now: Timestamp) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
-        "update links set revoked_at = :now where user_id = :user and revoked_at is null and link_id not in
-           (select link_id from letters where user_id = :user and settled_at is null)",
+        "update links set revoked_at = :now where user_id = :user and revoked_at is null and link_id in
+           (select link_id from letters where user_id = :user
+             and (settled_at is not null or status = 'data_started' or uncertain > 0))",
     )?;
     statement.execute(named_params! { ":now": ms(now), ":user": user.as_str() })?;
     Ok(())

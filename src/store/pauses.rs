@@ -234,6 +234,15 @@ pub(crate) fn full_until(connection: &Connection, cap: &Cap, now: Timestamp) -> 
     Ok((letters >= i64::from(cap.letters)).then_some(tomorrow))
 }
 
+/// Takes back one letter that was counted today.
+pub(crate) fn count_back(connection: &Connection, provider: &str, now: Timestamp) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "update provider_days set letters = letters - 1 where provider = :provider and day = :day and letters > 0",
+    )?;
+    statement.execute(named_params! { ":provider": provider, ":day": day(now) })?;
+    Ok(())
+}
+
 /// Counts one more letter to a provider today.
 pub(crate) fn count(connection: &Connection, provider: &str, now: Timestamp) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(

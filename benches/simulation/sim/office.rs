@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
-use relinkd::domain::compose::{Circumstances, Composition, Line, Sent, still_wanted};
+use relinkd::domain::compose::{Circumstances, Composition, Line, Sent, Silence, says_more, still_wanted};
 use relinkd::domain::contact::EmailAddress;
 use relinkd::domain::effect::Notice;
 use relinkd::domain::event::{Event, Mention, Topic};
@@ -212,7 +212,10 @@ impl Pure {
         let lines = self.office.letters[&letter].claimed.lines.clone();
         self.drop_all(letter, &lines, now);
         self.office.due_letters.retain(|(_, due)| *due != letter);
-        self.office.letters.remove(&letter);
+        let counted = self.office.letters.remove(&letter).and_then(|letter| letter.counted);
+        if let Some(letters) = counted.and_then(|place| self.office.provider_days.get_mut(&place)) {
+            *letters -= 1;
+        }
         self.office.people.get_mut(user).expect("whoever is written to is there").underway = None;
     }
 
@@ -273,18 +276,22 @@ impl Post for Pure {
         let waiting = self.office.people[&user].underway.filter(|letter| self.office.letters[letter].waits);
         let underway = waiting.is_none() && self.office.people[&user].underway.is_some();
         let cap = profile.email.as_ref().and_then(|email| composer.caps.of(email.domain()));
-        let provider_full_until = cap.and_then(|cap| self.office.full_until(cap, now));
-        let circumstances = Circumstances { underway, held: composer.held, provider_full_until };
         let someone = profile.for_letters(&composer.default_zone, composer.channel);
         let compose = |pure: &Self| {
             let person = &pure.office.people[&user];
             let owned: Vec<Item> = person.owned.iter().filter_map(|id| pure.item(id).cloned()).collect();
+            let provider_full_until = cap.and_then(|cap| pure.office.full_until(cap, now));
+            let circumstances = Circumstances { underway, held: composer.held.clone(), provider_full_until };
             (composer.compose)(&someone, &owned, &sent, &circumstances)
         };
         let mut composition = compose(self);
-        if let (Composition::Write(_), Some(waiting)) = (&composition, waiting) {
-            self.withdraw(waiting, &user, now);
-            composition = compose(self);
+        if let (Composition::Write(lines), Some(waiting)) = (&composition, waiting) {
+            composition = if says_more(lines, &self.office.letters[&waiting].claimed.lines) {
+                self.withdraw(waiting, &user, now);
+                compose(self)
+            } else {
+                Composition::Nothing(Silence::Underway)
+            };
         }
         self.office.look_again(&user, None);
         match composition {

@@ -23,14 +23,6 @@ pub enum Asked {
 }
 
 impl Store {
-    /// Whether no account of an Item is known.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub async fn lacks_accounts(&self, id: ItemId) -> Result<bool> {
-        self.threads.read(move |connection| Ok(accounts::described(connection, &id)?.is_empty())).await
-    }
-
     /// Keeps by what the accounts of an Item are known, and takes the steps that follow: after a repair other accounts are
     /// told, and duplicates are looked for. Names and masks are not kept.
     ///

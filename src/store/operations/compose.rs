@@ -8,13 +8,13 @@ use rusqlite::Connection;
 
 use super::Result;
 use super::letters::{give_back, mention};
-use crate::domain::compose::{Channel, Circumstances, Composition, Sent, User};
+use crate::domain::compose::{Channel, Circumstances, Composition, Sent, Silence, User, says_more};
 use crate::domain::event::Event;
 use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, LetterId, UserId};
 use crate::domain::item::Item;
 use crate::domain::provider::Caps;
-use crate::store::letters::LetterOutcome;
+use crate::store::letters::{LetterOutcome, Waiting};
 use crate::store::steps::{Rule, Told};
 use crate::store::users::Profile;
 use crate::store::{Purpose, Store, items, letters, links, pauses, users};
@@ -83,20 +83,25 @@ impl Store {
             };
             let person = profile.for_letters(&composer.default_zone, composer.channel);
             // What only waits holds up nothing else: if there is more to say, another letter says all of it.
-            let waiting = letters::waiting(connection, &user)?;
-            let history = letters::history(connection, &user, waiting, now)?;
+            let waiting = letters::waiting(connection, &user, now)?;
+            let history = letters::history(connection, &user, waiting.as_ref().map(|letter| letter.id), now)?;
             let underway = waiting.is_none() && letters::underway(connection, &user)?.is_some();
             let cap = profile.email.as_ref().and_then(|email| composer.caps.of(email.domain()));
-            let provider_full_until = cap.map(|cap| pauses::full_until(connection, cap, now)).transpose()?.flatten();
-            let circumstances = Circumstances { underway, held: composer.held, provider_full_until };
             let compose = || -> Result<Composition> {
                 let owned = items::of_user(connection, user.as_str())?;
+                let full = cap.map(|cap| pauses::full_until(connection, cap, now)).transpose()?.flatten();
+                let held = composer.held.clone();
+                let circumstances = Circumstances { underway, held, provider_full_until: full };
                 Ok((composer.compose)(&person, &owned, &history, &circumstances))
             };
             let mut composition = compose()?;
-            if let (Composition::Write(_), Some(waiting)) = (&composition, waiting) {
-                withdraw(connection, &rule, waiting, &mut told)?;
-                composition = compose()?;
+            if let (Composition::Write(lines), Some(waiting)) = (&composition, &waiting) {
+                composition = if says_more(lines, &waiting.lines) {
+                    withdraw(connection, &rule, waiting, &mut told)?;
+                    compose()?
+                } else {
+                    Composition::Nothing(Silence::Underway)
+                };
             }
             users::look_again(connection, &user, None)?;
             match &composition {
@@ -152,9 +157,11 @@ impl Store {
 }
 
 /// Takes back a letter that waits, in favour of one that says more.
-fn withdraw(connection: &Connection, rule: &Rule, letter: LetterId, told: &mut Vec<Told>) -> Result<()> {
+fn withdraw(connection: &Connection, rule: &Rule, letter: &Waiting, told: &mut Vec<Told>) -> Result<()> {
     let why = "there was more to say before it could leave: another letter says it all".to_owned();
-    let lines = letters::lines(connection, &letter.to_string())?;
-    letters::settle(connection, letter, &LetterOutcome::Withheld { why }, rule.now)?;
-    give_back(connection, rule, letter, &lines, Event::LetterWithheld, told)
+    letters::settle(connection, letter.id, &LetterOutcome::Withheld { why }, rule.now)?;
+    if let Some(provider) = &letter.counted_at {
+        pauses::count_back(connection, provider, rule.now)?;
+    }
+    give_back(connection, rule, letter.id, &letter.lines, Event::LetterWithheld, told)
 }

@@ -306,10 +306,11 @@ impl Store {
         let inner = Arc::clone(&self.inner);
         let query = move |connection: &Connection| {
             let Some(profile) = users::get(connection, &inner.sealer, &id)? else { return Ok(None) };
+            let waiting = letters::waiting(connection, &id, now)?.map(|letter| letter.id);
             Ok(Some(Outlook {
                 profile,
                 items: items::of_user(connection, id.as_str())?,
-                sent: letters::history(connection, &id, None, now)?,
+                sent: letters::history(connection, &id, waiting, now)?,
                 underway: letters::underway(connection, &id)?,
                 pause: pauses::open(connection)?,
             }))

@@ -6,7 +6,7 @@ use relinkd::domain::ids::{Institution, InstitutionId, UserId};
 use relinkd::domain::policy::Policy;
 use relinkd::engine::apply::rule;
 use relinkd::store::seal::Sealer;
-use relinkd::store::{Account, Asked, NewItem, Store};
+use relinkd::store::{Account, Asked, NewItem, Settlement, Store};
 
 use super::inbox::broken;
 use super::{KEY, Place, answered, at, item_id};
@@ -32,6 +32,11 @@ async fn healthy(store: &Store, item: &str, at_bank: &str, second: i64) {
     };
     store.register(new, rule(&Policy::default(), at(second))).await.expect("it is registered");
     says(store, item, second + 1, Health::Good).await;
+    // What its registration and the first answer ask for is another test's.
+    for claimed in store.claim_effects(at(second + 1), 10).await.expect("it claims") {
+        let rule = rule(&Policy::default(), at(second + 1));
+        store.settle_effect(claimed, Settlement::Done(Vec::new()), rule).await.expect("settled");
+    }
 }
 
 async fn says(store: &Store, item: &str, second: i64, health: Health) {

@@ -34,6 +34,12 @@ async fn calm(place: &Place) -> Store {
     let first = claim(&store, 0).await.pop().expect("the registration wants to know");
     assert_eq!(first.effect, Effect::Observe { not_before: at(0) });
     done(&store, first, 0).await;
+    let accounts = claim(&store, 0).await.pop().expect("what works is to be compared with later");
+    assert_eq!(accounts.effect, Effect::AskAccounts { not_before: at(0) });
+    store
+        .settle_effect(accounts, Settlement::Done(Vec::new()), rule(&Policy::default(), at(0)))
+        .await
+        .expect("settled");
     assert_eq!(claim(&store, 1_000_000).await, []);
     store
 }

@@ -2,11 +2,12 @@
 
 use relinkd::demo::plaid::{Act, Answer, Fault, Item, Outcome};
 use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::{one_item, one_item_in};
 use crate::harness::repair::{repair_link, stop_link};
-use crate::harness::{Pressed, Settings, World, days, hours, minutes};
+use crate::harness::{Pressed, Settings, World, bank, days, hours, minutes};
 
 /// A world in which the first letter has just arrived.
 async fn written_to() -> (World, Item) {
@@ -82,6 +83,22 @@ async fn a_broken_bank_is_shown_as_broken_while_a_new_token_is_not_tried_yet() {
     assert!(page.contains(&format!("value=\"{}\"", item.id)), "there is a button: {page}");
     world.plaid.clear_faults();
     world.after(hours(1)).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_press_never_opens_somebody_elses_connection() {
+    let (world, item) = written_to().await;
+    let link = repair_link(&world.only_letter());
+    world.user("user-2").await;
+    let other = world.item("user-2", bank("Other Bank")).await;
+    let outage = Answer::Raw { status: 502, body: "<html>".to_owned(), media_type: "text/html".to_owned() };
+    world.plaid.fault(Fault::at("/item/get", outage));
+    let mistaken = json!({ "access_token": other.access_token.expose_secret(), "user_id": "user-1" });
+    assert_eq!(world.put(&format!("/v1/items/{}", item.id), &mistaken).await.0, StatusCode::OK);
+    world.plaid.clear_faults();
+    assert_eq!(world.press_button(&link, &item).await, Pressed::No(StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(world.plaid.count("/link/token/create"), 0);
     world.end().await;
 }
 
