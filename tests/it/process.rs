@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 
 /// Longer than anything here takes: what has not happened by then does not happen.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// The key of the API.
 pub const API_KEY: &str = "0123456789abcdef0123456789abcdef";
