@@ -391,7 +391,7 @@ async fn a_second_daemon_on_the_same_store_ends_at_once_and_says_why() {
     let other = site.folder.path().join("other.toml");
     let text = process::configuration(&plaid.url, process::free_address(), process::free_address());
     std::fs::write(&other, text).expect("written");
-    // Some ten milliseconds by itself; the limit is for a machine that does other things.
+    // Well below a second by itself; the limit is for a machine that does other things.
     let second = tokio::process::Command::new(BINARY).args(["serve", "--config"]).arg(&other).output();
     let second = tokio::time::timeout(Duration::from_secs(10), second).await.expect("it does not wait for the first");
     let second = second.expect("it starts");

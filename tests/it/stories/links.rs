@@ -214,9 +214,11 @@ async fn a_link_that_ended_brings_a_fresh_one_by_mail() {
 async fn a_fresh_link_is_answered_alike_for_all_and_sent_to_few() {
     let (world, _, old) = a_link_that_ended().await;
     let unknown = format!("{}0.AAAA", old.trim_end_matches(|c: char| c != '/'));
-    let rows = world.rows();
+    // After a month the bodies of webhooks are deleted, in the background and meanwhile.
+    let rows = || world.rows().into_iter().filter(|row| !row.starts_with("inbox: ")).collect::<Vec<_>>();
+    let before = rows();
     let (status, of_unknown) = world.ask_for_fresh(&unknown).await;
-    assert_eq!((status, world.rows()), (StatusCode::OK, rows));
+    assert_eq!((status, rows()), (StatusCode::OK, before));
     world.one_click_stop(&world.only_letter()).await;
     let (status, of_stopped) = world.ask_for_fresh(&old).await;
     assert_eq!((status, world.letters().len()), (StatusCode::OK, 1), "who stopped the letters gets none");
