@@ -55,17 +55,15 @@ pub(super) fn duration(error: DurationError) -> Wrong {
 
 fn send_window(text: &str) -> Result<SendWindow, Wrong> {
     let window = SendWindow::parse(text).map_err(|error| cron(error, "*"))?;
-    let remedy = "Write: \"* * 9-17 * * *\" for every second from 09:00 to 17:59.";
-    match window.open_for(Timestamp::UNIX_EPOCH, WINDOW_MIN) {
-        None => Err(Wrong::with_remedy("never opens", remedy)),
-        Some(open) if open < WINDOW_MIN => {
-            let minutes = WINDOW_MIN.as_mins();
-            let why =
-                format!("opens for {} s only, and letters need {minutes} minutes or more to leave", open.as_secs());
-            Err(Wrong::with_remedy(why, remedy))
-        }
-        Some(_) => Ok(window),
+    let open = window.open_for(Timestamp::UNIX_EPOCH, WINDOW_MIN);
+    if open == WINDOW_MIN {
+        return Ok(window);
     }
+    let (seconds, minutes) = (open.as_secs(), WINDOW_MIN.as_mins());
+    Err(Wrong::with_remedy(
+        format!("opens for {seconds} s only, and letters need {minutes} minutes or more to leave"),
+        "Write: \"* * 9-17 * * *\" for every second from 09:00 to 17:59.",
+    ))
 }
 
 fn user_gap(text: &str) -> Result<SignedDuration, Wrong> {

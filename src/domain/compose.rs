@@ -254,8 +254,8 @@ fn gathered_at(
     soon.max().filter(|until| policy.send_window.opens_at(*until, &user.time_zone) == Some(*until))
 }
 
-/// Whether a letter that could be written says so much more than one that waits that it takes its place: if somebody is to be reminded of another Item. What
-/// comes up about its own Items stands behind what it says of them.
+/// Whether a letter that could be written takes the place of one that waits: if it reminds of another Item. What comes up about
+/// an Item of which the waiting one speaks stands behind what that one says.
 #[must_use]
 pub fn says_more(lines: &[Line], waiting: &[Line]) -> bool {
     let is_news = |line: &Line| waiting.iter().all(|said| said.item != line.item);

@@ -117,7 +117,8 @@ pub enum Event {
     },
     /// That letter was refused for good: nobody had it, and it is not tried again.
     LetterRefused(Mention),
-    /// That letter did not leave: what it said about this Item was not so any more, or it could not be delivered.
+    /// That letter did not leave: what it said about this Item was not so any more, another letter says more, or it could not be
+    /// delivered.
     LetterWithheld(Mention),
     /// That letter was handed to the mail server and came back later: nobody read it.
     LetterReturned(Mention),

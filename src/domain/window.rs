@@ -26,16 +26,15 @@ impl SendWindow {
         Cron::parse(text).map(Self)
     }
 
-    /// The longest time, up to `most`, for which the window is open after it has opened first from `from` on; nothing if it
-    /// never opens.
+    /// For how long, up to `most`, the window is open after it has opened first from `from` on.
     #[must_use]
-    pub fn open_for(&self, from: Timestamp, most: SignedDuration) -> Option<SignedDuration> {
-        let opens = self.opens_at(from, &TimeZone::UTC)?;
+    pub fn open_for(&self, from: Timestamp, most: SignedDuration) -> SignedDuration {
+        let Some(opens) = self.opens_at(from, &TimeZone::UTC) else { return SignedDuration::ZERO };
         let seconds = (1..most.as_secs()).find(|second| {
             let moment = opens + SignedDuration::from_secs(*second);
             !self.0.matches(moment, &TimeZone::UTC)
         });
-        Some(seconds.map_or(most, SignedDuration::from_secs))
+        seconds.map_or(most, SignedDuration::from_secs)
     }
 
     /// The first moment from `now` on at which a letter may leave: `now` itself while the window is open.
@@ -82,14 +81,14 @@ mod tests {
     fn how_long_it_is_open() {
         let open_for = |text: &str| {
             let window = SendWindow::parse(text).expect("a window");
-            window.open_for(time("2026-01-01T00:00:00Z"), SignedDuration::from_mins(15)).map(|open| open.as_secs())
+            window.open_for(time("2026-01-01T00:00:00Z"), SignedDuration::from_mins(15)).as_secs()
         };
-        assert_eq!(open_for("* * 9-17 * * *"), Some(900));
-        assert_eq!(open_for("* * * * * *"), Some(900));
-        assert_eq!(open_for("* 0-9 9 * * *"), Some(600));
-        assert_eq!(open_for("0 * 9-17 * * *"), Some(1));
-        assert_eq!(open_for("0 0 9 * * *"), Some(1));
-        assert_eq!(open_for("*/10 * * * * *"), Some(1));
+        assert_eq!(open_for("* * 9-17 * * *"), 900);
+        assert_eq!(open_for("* * * * * *"), 900);
+        assert_eq!(open_for("* 0-9 9 * * *"), 600);
+        assert_eq!(open_for("0 * 9-17 * * *"), 1);
+        assert_eq!(open_for("0 0 9 * * *"), 1);
+        assert_eq!(open_for("*/10 * * * * *"), 1);
     }
 
     #[test]

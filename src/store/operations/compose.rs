@@ -78,7 +78,7 @@ impl Store {
             let mut told = Vec::new();
             let Some(profile) = users::get(connection, &inner.sealer, &user)? else {
                 users::look_again(connection, &user, None)?;
-                let composition = Composition::Nothing(crate::domain::compose::Silence::NoAddress);
+                let composition = Composition::Nothing(Silence::NoAddress);
                 return Ok(Composed { composition, told });
             };
             let person = profile.for_letters(&composer.default_zone, composer.channel);
