@@ -30,9 +30,9 @@ export async function demo(eyes, { plaid, mailbox }) {
       await eyes.look(page, `demo letter ${view}`);
     }
     await page.getByRole('tab', { name: 'Letter' }).click();
-    const opened = device.waitForEvent('page');
-    await page.frameLocator('#frame').getByRole('link', { name: /Reconnect/ }).click();
-    const repair = await opened;
+    const letter = page.frameLocator('#frame').getByRole('link', { name: /Reconnect/ });
+    const [repair] = await Promise.all([device.waitForEvent('page'), letter.click()]);
+    await repair.waitForLoadState();
     await repair.getByRole('button', { name: /Reconnect/ }).click();
     await press(repair.frameLocator('iframe').getByRole('button', { name: 'Log in', exact: true }));
     await repair.getByRole('heading', { level: 1, name: /works again/ }).waitFor();

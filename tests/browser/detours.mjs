@@ -106,6 +106,7 @@ export async function detours(eyes, given) {
       if (answer === 'Allow') await eyes.look(bank, 'bank');
       await button(bank, answer).click();
       if (answer === 'Allow') break;
+      await link(page).getByRole('heading', { name: 'This did not work' }).waitFor();
       await press(link(page).locator('#over-close'));
       await status(page, 'You left before it was finished.').waitFor();
       await button(page, `Reconnect ${OAUTH_BANK}`).click();
@@ -118,13 +119,13 @@ export async function detours(eyes, given) {
   await eyes.walk("the bank's page in the same window, and back", async () => {
     const page = await open('redirect', { bank: OAUTH_BANK, ...PHONE });
     await button(page, `Reconnect ${OAUTH_BANK}`).click();
-    await button(link(page), `Continue to ${OAUTH_BANK}`).click();
+    await press(button(link(page), `Continue to ${OAUTH_BANK}`));
     await page.getByRole('heading', { name: OAUTH_BANK, exact: true }).waitFor();
     // Back with the browser's own button, and once more.
     await page.goBack();
     await eyes.heading(page, `Reconnect ${OAUTH_BANK}`);
     await button(page, `Reconnect ${OAUTH_BANK}`).click();
-    await button(link(page), `Continue to ${OAUTH_BANK}`).click();
+    await press(button(link(page), `Continue to ${OAUTH_BANK}`));
     await page.getByRole('heading', { name: OAUTH_BANK, exact: true }).waitFor();
     const minted = await world.tokensMinted();
     await button(page, 'Allow').click();
@@ -142,7 +143,7 @@ export async function detours(eyes, given) {
   await eyes.walk('back from the bank in another browser', async () => {
     const page = await open('elsewhere', { bank: OAUTH_BANK, ...PHONE });
     await button(page, `Reconnect ${OAUTH_BANK}`).click();
-    await button(link(page), `Continue to ${OAUTH_BANK}`).click();
+    await press(button(link(page), `Continue to ${OAUTH_BANK}`));
     await page.getByRole('heading', { name: OAUTH_BANK, exact: true }).waitFor();
     await page.context().clearCookies();
     await page.route('**/repair-return*', (route) => route.fulfill({ body: 'held' }));
@@ -169,16 +170,19 @@ export async function detours(eyes, given) {
     ];
     for (const [error_type, error_code, heading, name] of answers) {
       await world.fault({ path: '/link/token/create', answer: { kind: 'error', status: 400, error_type, error_code } });
-      await page.goto(given.letters.refused.url);
-      // As a browser without scripts does it.
-      await page.locator('form button').evaluate((pressed) => {
-        const said = Object.assign(document.createElement('input'), { type: 'hidden', name: pressed.name, value: pressed.value });
-        pressed.form.append(said);
-        pressed.form.submit();
-      });
-      await eyes.heading(page, heading);
-      await eyes.look(page, `refused ${name}`);
-      await world.clearFaults();
+      try {
+        await page.goto(given.letters.refused.url);
+        // As a browser without scripts does it.
+        await page.locator('form button').evaluate((pressed) => {
+          const said = Object.assign(document.createElement('input'), { type: 'hidden', name: pressed.name, value: pressed.value });
+          pressed.form.append(said);
+          pressed.form.submit();
+        });
+        await eyes.heading(page, heading);
+        await eyes.look(page, `refused ${name}`);
+      } finally {
+        await world.clearFaults();
+      }
     }
     await page.context().close();
   });

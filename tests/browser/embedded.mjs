@@ -31,6 +31,7 @@ export async function embedded(eyes, given) {
     await page.goto(letterOf(name));
     await page.locator('.button a').click();
     await page.waitForURL(/\/repair\//);
+    await page.waitForLoadState();
     return page;
   }
 
@@ -97,6 +98,7 @@ export async function embedded(eyes, given) {
     await page.goBack();
     await page.waitForURL(letterOf('back'));
     await page.goForward();
+    await eyes.heading(page, RECONNECT);
     await button(page).click();
     await logIn(page);
     await eyes.heading(page, `Done: ${BANK} works again`);
@@ -128,6 +130,7 @@ export async function embedded(eyes, given) {
   await eyes.walk('left, then done', async () => {
     const page = await follow('left');
     await button(page).click();
+    await bank(page).getByRole('heading', { name: `Log in to ${BANK}` }).waitFor();
     await press(bank(page).getByRole('button', { name: 'Close' }));
     await status(page).filter({ hasText: 'You left before it was finished.' }).waitFor();
     eyes.check(await focused(page) === RECONNECT, 'the focus is not back on the button');
@@ -176,6 +179,8 @@ export async function embedded(eyes, given) {
     await page.goto(letterOf('keyboard'));
     await tabTo(page, page, RECONNECT);
     await page.keyboard.press('Enter');
+    // The letter has the same heading.
+    await page.waitForURL(/\/repair\//);
     await eyes.heading(page, RECONNECT);
     await tabTo(page, page, RECONNECT);
     await page.keyboard.press('Enter');
@@ -203,10 +208,13 @@ export async function embedded(eyes, given) {
   await eyes.walk('no way to Plaid, to the server, to Link', async () => {
     const page = await follow('trouble', { expected: [/status of 503/, /ERR_INTERNET_DISCONNECTED/, /ERR_FAILED/] });
     await world.fault({ path: '/link/token/create', answer: { kind: 'raw', status: 502, body: '<h1>Bad gateway</h1>' } });
-    await button(page).click();
-    await status(page).filter({ hasText: 'does not answer' }).waitFor();
-    await eyes.look(page, 'repair plaid down');
-    await world.clearFaults();
+    try {
+      await button(page).click();
+      await status(page).filter({ hasText: 'does not answer' }).waitFor();
+      await eyes.look(page, 'repair plaid down');
+    } finally {
+      await world.clearFaults();
+    }
 
     await page.context().setOffline(true);
     await button(page).click();
@@ -284,23 +292,19 @@ export async function embedded(eyes, given) {
     await page.getByRole('link', { name: 'Turn off these emails' }).click();
     await eyes.heading(page, 'Your emails from Demo Budget');
     await eyes.look(page, 'preferences');
-    const shownAgain = page.waitForEvent('load');
-    await button(page, 'Save').click();
-    await shownAgain;
+    await Promise.all([page.waitForEvent('load'), button(page, 'Save').click()]);
     eyes.check((await world.user('stopper')).stopped_at === null, 'a press without a choice stopped the letters');
 
     const choose = async (group, answer) => {
       await page.getByRole('group', { name: group, exact: true }).getByLabel(answer).check();
-      const saved = page.waitForEvent('load');
-      await button(page, 'Save').click();
-      await saved;
+      await Promise.all([page.waitForEvent('load'), button(page, 'Save').click()]);
       await status(page).filter({ hasText: 'Saved.' }).waitFor();
     };
     await choose(BANK, 'No emails about this bank');
     await eyes.look(page, 'preferences, one bank off');
     eyes.check((await world.item('stopper')).snoozed_until !== null, 'the bank is not off');
     await button(page, 'Undo').click();
-    await page.getByRole('group', { name: BANK, exact: true }).locator('input:checked + span', { hasText: 'Emails about' }).waitFor();
+    await page.getByRole('group', { name: BANK, exact: true }).locator('input:checked + span', { hasText: /^Emails about/ }).waitFor();
     eyes.check((await world.item('stopper')).snoozed_until === null, 'the bank is not on again');
 
     await choose('All banks', /^A pause of two weeks: emails again from /);

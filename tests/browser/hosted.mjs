@@ -33,11 +33,13 @@ export async function hosted(eyes, given) {
   await eyes.walk('hosted: left, then done', async () => {
     const page = await open('left');
     await button(page).click();
+    await eyes.heading(page, `Log in to ${BANK}`);
     await page.getByRole('button', { name: 'Close' }).click();
     await page.getByRole('status').filter({ hasText: 'It did not work yet. Please try once more.' }).waitFor();
     await eyes.look(page, 'hosted left');
     eyes.check(await world.state('left') === 'login_required', 'leaving closed something');
     await page.getByRole('link', { name: 'Back to your banks' }).click();
+    await eyes.heading(page, RECONNECT);
     await button(page).click();
     await page.getByRole('button', { name: 'Log in', exact: true }).click();
     await eyes.heading(page, `All is well with ${BANK}`);

@@ -22,13 +22,16 @@ async function pressedAll(eyes, url) {
   const device = await eyes.device({ expected: [/./] });
   const page = await device.newPage();
   await page.goto(url);
-  const answered = page.waitForResponse((response) => /\/(link|preferences)$/.test(response.url()));
   // What the answer is waited for first: it may take its time.
-  await page.locator('form button').first().click({ force: true, noWaitAfter: true });
+  const [answered] = await Promise.all([
+    page.waitForResponse((response) => /\/(link|preferences)$/.test(response.url())),
+    page.locator('form button').first().click({ force: true, noWaitAfter: true }),
+  ]);
   for (const element of await page.locator('button, input:not([type=hidden]), label, a[href^="#"]').all()) {
-    await element.click({ force: true, noWaitAfter: true, timeout: 2000 }).catch(() => {});
+    if (await element.count() === 0) continue;
+    await element.click({ force: true, noWaitAfter: true, timeout: 20_000 }).catch(() => {});
   }
-  await (await answered).finished();
+  await answered.finished();
   await device.close();
 }
 

@@ -12,13 +12,15 @@ const LOOKS = [
   ['desk-light', DESK, 'light'], ['desk-dark', DESK, 'dark'],
 ];
 export const CHROMIUM = '/usr/bin/chromium';
-// Root may not use Chromium's sandbox; the rest keeps it from asking the internet anything.
+// Root may not use Chromium's sandbox. Frames share the page's process: a press goes to a frame of another process by where
+// that was when it was last drawn, and on a busy machine, or after another size, it is lost in the page behind without a word.
+// The rest keeps the browser from asking the internet anything.
 export const FLAGS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
+  '--no-sandbox', '--disable-gpu', '--disable-site-isolation-trials', '--disable-quic', '--no-first-run',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync',
 ];
-const PATIENCE_MS = 40_000;
-const STEP_MS = 180_000;
+const PATIENCE_MS = 60_000;
+const STEP_MS = 600_000;
 
 // Runs in the page. Elements and not only the document, because what is cut off does not make the document wider.
 function tooWide() {
@@ -71,11 +73,15 @@ export class Eyes {
     }
   }
 
-  /// What the open pages say, for whoever has to find out why a step failed.
+  /// What the open pages and their frames say, for whoever has to find out why a step failed.
   async seen() {
     const pages = this.browser.contexts().flatMap((context) => context.pages());
-    const texts = pages.map((page) => page.innerText('main', { timeout: 1000 }).catch(() => '(no text)'));
-    return (await Promise.all(texts)).map((text) => `  a page says: ${text.replaceAll(/\s+/g, ' ').slice(0, 400)}`).join('\n');
+    const said = pages.flatMap((page) => page.frames()).map(async (frame) => {
+      const text = await frame.innerText('main', { timeout: 5000 }).catch(() => '(no text)');
+      const name = frame.parentFrame() ? 'a frame' : 'a page';
+      return `  ${name} says: ${text.replaceAll(/\s+/g, ' ').slice(0, 400)}`;
+    });
+    return (await Promise.all(said)).join('\n');
   }
 
   fault(text) {
@@ -109,7 +115,7 @@ export class Eyes {
     return context;
   }
 
-  /// Looks at a page as it stands, in all four ways, and leaves it as it was. Where scripts do not run axe does not either,
+  /// Looks at a page as it stands, in all four ways, and leaves it on the desk, in light. Where scripts do not run axe does not either,
   /// so it looks at the same document in a page that runs no script but axe.
   async look(page, name, { script = true } = {}) {
     const forAxe = script ? page : await this.withoutScripts(page);
@@ -162,9 +168,10 @@ export class Eyes {
     }
   }
 
-  /// Waits for a heading that says this.
+  /// Waits for a heading that says this, and for the scripts below it: before them a press is one of a browser without any.
   async heading(page, text) {
     await page.getByRole('heading', { level: 1, name: text, exact: true }).waitFor();
+    await page.waitForLoadState();
   }
 
   async close() {

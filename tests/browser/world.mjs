@@ -22,7 +22,7 @@ export class World {
   }
 
   /// Waits until an Item has a state.
-  async until(name, state, limitMs = 20_000) {
+  async until(name, state, limitMs = 60_000) {
     const end = Date.now() + limitMs;
     while (await this.state(name) !== state) {
       if (Date.now() > end) throw new Error(`${name} is not ${state} within ${limitMs} ms`);

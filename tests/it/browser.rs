@@ -173,7 +173,9 @@ impl Stage {
         let time = clock.clone();
         let (hand, now) = (clock.clone(), Arc::new(move || time.now()));
         let skip: Skip = Arc::new(move |time| hand.advance(time));
-        let plaid = FakePlaid::start(Options { skip: Some(skip), ..Options::new(now) }).expect("a free port");
+        // As the real one it tries again what a busy machine did not take at once.
+        let options = Options { skip: Some(skip), retries: vec![Duration::from_secs(1); 60], ..Options::new(now) };
+        let plaid = FakePlaid::start(options).expect("a free port");
         let mail = MailServer::start(&tools).await;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let text = configuration(&folder.path().join(STORE), link_mode, &plaid, mail.port);
@@ -227,8 +229,7 @@ impl Stage {
         }
         for item in items {
             let sent = self.plaid.act(&item.id, act.clone(), Delivery::Send).await;
-            let sent = sent.expect("the Item is there").expect("Plaid tells of it");
-            assert_eq!(sent.tries[0].status, Some(200));
+            sent.expect("the Item is there").expect("Plaid tells of it");
         }
     }
 
@@ -294,7 +295,8 @@ impl Stage {
     }
 }
 
-/// What an operator would write, with no wait before the first letter, and letters at night too.
+/// What an operator would write, with no wait before the first letter, letters at night too, and nothing done by the clock:
+/// a test may be running at any hour.
 fn configuration(store: &Path, link_mode: &str, plaid: &FakePlaid, mail_port: u16) -> String {
     format!(
         r#"
@@ -321,6 +323,9 @@ data_key = "{data_key}"
 [mail]
 from = "Demo Budget <hello@app.example>"
 smtp_url = "smtp://127.0.0.1:{mail_port}"
+[schedule]
+sweep = "0 0 0 1 1 * 2099"
+purge = "0 0 0 1 1 * 2099"
 [[api.keys]]
 name = "test"
 key = "{API_KEY}"

@@ -215,7 +215,8 @@ async fn hosted_link_repairs_with_and_without_script() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_can_be_used_by_everybody() {
     let Some(tools) = tools() else { return };
-    let demo = Demo::start(Addresses::any()).await.unwrap();
+    let addresses = Addresses { public: free_address(), private: free_address(), ..Addresses::any() };
+    let demo = Demo::start(addresses).await.unwrap();
     demo.break_some().await.unwrap();
     let given = json!({ "plaid": demo.plaid.url(), "mailbox": demo.mailbox.url() });
     let walked = walk(&tools, "demo", given).await;

@@ -150,7 +150,9 @@
     return label;
   }
 
+  // The session is there: now it can be left, too.
   function fill() {
+    $('close').hidden = false;
     document.title = `${session.bank} (demo)`;
     const initials = session.bank.split(/\s+/).filter((word) => /^\p{Lu}/u.test(word)).map((word) => word[0]);
     $('badge').textContent = initials.slice(0, 2).join('') || '?';
