@@ -120,15 +120,32 @@ struct Postmark {
     id: Option<u64>,
     #[serde(rename = "Type")]
     kind: Option<String>,
+    #[serde(alias = "Recipient")]
     email: Option<String>,
     details: Option<String>,
+    // Of a SubscriptionChange, which has neither an id nor a type.
+    #[serde(rename = "MessageID")]
+    message_id: Option<String>,
+    changed_at: Option<String>,
+    origin: Option<String>,
+    suppress_sending: Option<bool>,
+    suppression_reason: Option<String>,
 }
 
 fn postmark(body: Postmark) -> Option<MailEvent> {
-    let kind = body.kind.unwrap_or_default();
+    let is_change = body.record_type == "SubscriptionChange";
+    // What follows from a bounce or a complaint is told as such, too; and whom we suppress, we let go by our own list.
+    if is_change && !(body.suppress_sending? && body.suppression_reason? == "ManualSuppression") {
+        return None;
+    }
+    let kind = if is_change { body.origin } else { body.kind }.unwrap_or_default();
     let fate = match (body.record_type.as_str(), kind.as_str()) {
-        ("SpamComplaint", _) | ("Bounce", "SpamComplaint") => Fate::Complaint,
-        ("Bounce", "HardBounce" | "BadEmailAddress") => Fate::Gone,
+        ("SpamComplaint", _) | ("Bounce", "SpamComplaint" | "Unsubscribe") | ("SubscriptionChange", "Recipient") => {
+            Fate::Complaint
+        }
+        ("SubscriptionChange", _) => Fate::Gone,
+        // Postmark sends nothing more to it, whoever switched it off.
+        ("Bounce", "HardBounce" | "BadEmailAddress" | "ManuallyDeactivated") => Fate::Gone,
         ("Bounce", "Blocked" | "SpamNotification") => Fate::Failed(Never::Policy),
         ("Bounce", "DMARCPolicy") => Fate::Failed(Never::Sender),
         ("Bounce", "Transient" | "DnsError" | "SoftBounce") => Fate::Delayed,
@@ -138,7 +155,9 @@ fn postmark(body: Postmark) -> Option<MailEvent> {
     };
     let note = note(&format!("{kind}: {}", body.details.unwrap_or_default()));
     // Postmark gives each letter a Message-ID of its own, so the address has to do.
-    let id = format!("{}/{}", body.record_type, body.id?);
+    let change = || Some(format!("{}/{}", body.changed_at?, body.message_id.unwrap_or_default()));
+    let id = if is_change { change()? } else { body.id?.to_string() };
+    let id = format!("{}/{id}", body.record_type);
     Some(MailEvent { id, letter: None, address: address(body.email.as_deref()), fate, note })
 }
 

@@ -58,6 +58,26 @@ mod postmark {
     }
 
     #[test]
+    fn who_has_no_letters_by_postmarks_own_list() {
+        let change = |origin: &str, reason: &str, off: bool| {
+            json!({ "RecordType": "SubscriptionChange", "MessageID": "883953f4", "ChangedAt": "2026-11-01T10:53:34Z",
+                    "Recipient": "user-1@example.com", "Origin": origin, "SuppressSending": off,
+                    "SuppressionReason": reason })
+        };
+        let event = told(ask(RIGHT, &change("Recipient", "ManualSuppression", true)));
+        assert_eq!(event.fate, Fate::Complaint);
+        assert_eq!(event.id, "SubscriptionChange/2026-11-01T10:53:34Z/883953f4");
+        assert_eq!(event.address, EmailAddress::parse("user-1@example.com").ok());
+        assert_eq!(told(ask(RIGHT, &change("Customer", "ManualSuppression", true))).fate, Fate::Gone);
+        assert_eq!(told(ask(RIGHT, &bounce("Unsubscribe"))).fate, Fate::Complaint);
+        assert_eq!(told(ask(RIGHT, &bounce("ManuallyDeactivated"))).fate, Fate::Gone);
+        for told_otherwise in [change("Recipient", "HardBounce", true), change("Customer", "ManualSuppression", false)]
+        {
+            assert_eq!(ask(RIGHT, &told_otherwise), Some(Proven::Nothing));
+        }
+    }
+
+    #[test]
     fn nobody_else_is_believed() {
         for wrong in
             ["", "Basic", "Basic aG9vazpzM2NyZXR=", "Basic aG9vazpvdGhlcg==", "Bearer aG9vazpzM2NyZXQ=", "hook:s3cret"]

@@ -187,7 +187,8 @@ impl Reply {
         if matches!(self.code, 530 | 534 | 535 | 538) || about == About::Sender {
             return Never::Sender;
         }
-        let text = self.text.to_lowercase();
+        // Postfix names the table of recipients in which the address is not; nothing is relayed by it.
+        let text = self.text.to_lowercase().replace("relay recipient table", "recipient table");
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
         if has_too_much(&text) && !has(&["client host"]) {
             return Never::RateLimited;
@@ -207,10 +208,12 @@ impl Reply {
             Some((_, 4, 1)) if about == About::Recipient && has(&["recipient address rejected"]) => {
                 Never::RecipientGone
             }
+            // The domain has no mail server, or is none.
+            Some((_, 4, 4)) if has(&["not found", "nxdomain", "no such domain"]) => Never::RecipientGone,
             Some((_, 7, _)) if has(&GONE_FOR_SURE) && !has(&["spam", "polic", "block"]) => Never::RecipientGone,
             Some((_, 7, _)) => Never::Policy,
             // These say "other": as much as no code at all.
-            Some((_, 0..=2 | 5, 0)) | None => self.never_by_words(about, &text),
+            Some((_, 0..=3 | 5, 0)) | None => self.never_by_words(about, &text),
             Some((_, 6, _)) if has(&POLICY) => Never::Policy,
             Some(_) => Never::Other,
         }
