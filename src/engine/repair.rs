@@ -289,8 +289,8 @@ fn state_of(item: &Item) -> Claimed {
     }
 }
 
-/// What an error of Plaid's means for whoever pressed the button.
-fn hindrance(code: &str) -> Press {
+/// What an error of Plaid's means for whoever pressed the button, or would press it.
+pub(crate) fn hindrance(code: &str) -> Press {
     match fault::owner(code) {
         // A ticket for the operator, but the person has to take another way in any case.
         Owner::Operator if code == "INSTITUTION_NO_LONGER_SUPPORTED" => Press::LinkAnew,

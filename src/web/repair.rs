@@ -15,7 +15,7 @@ use super::page::{self, Bank, Brand, LinkMode, Nonce, OfLink, Page, RepairPage, 
 use crate::config;
 use crate::domain::ids::ItemId;
 use crate::domain::item::{Deadline, Item, Login, State as ItemState, Token};
-use crate::engine::repair::{Claimed, Press};
+use crate::engine::repair::{self, Claimed, Press};
 use crate::engine::{Engine, paper};
 use crate::store::{Profile, Purpose, StoreError};
 
@@ -210,7 +210,7 @@ fn overview(visit: &Visit, mode: LinkMode, now: Timestamp) -> RepairPage {
     }
     if here.iter().all(|(_, what)| matches!(what, What::Works | What::Impaired)) {
         return match here.iter().find(|(_, what)| *what == What::Impaired) {
-            Some((item, _)) => RepairPage::Trouble { what: hindrance(item), path: visit.path.clone() },
+            Some((item, _)) => hindrance(item, visit.path.clone()),
             None => RepairPage::Works { banks: here.into_iter().map(|(item, _)| bank_name(item)).collect() },
         };
     }
@@ -232,11 +232,22 @@ fn is_just_done(item: &Item, now: Timestamp) -> bool {
     }
 }
 
-/// Why nothing can be done about an Item that needs nothing from its user.
-fn hindrance(item: &Item) -> Trouble {
-    match item.token {
-        Token::Foreign | Token::Refused => Trouble::Ours { name: bank_name(item) },
-        Token::Unproven | Token::Proven => Trouble::Bank { name: bank_name(item) },
+/// Why nothing can be done here about an Item that its user cannot repair.
+fn hindrance(item: &Item, path: String) -> RepairPage {
+    let bank = bank_name(item);
+    let press = match (item.token, &item.impaired) {
+        (Token::Foreign | Token::Refused, _) => Press::Ours,
+        (Token::Unproven | Token::Proven, Some(impaired)) => repair::hindrance(&impaired.code),
+        (Token::Unproven | Token::Proven, None) => Press::BankDown,
+    };
+    match press {
+        Press::LinkAnew => RepairPage::LinkAnew { bank },
+        Press::Gone | Press::Unknown => RepairPage::Gone { bank },
+        Press::Ours => RepairPage::Trouble { what: Trouble::Ours { name: bank }, path },
+        // What Plaid has to mend, or nobody knows, looks from here as if the bank were down.
+        Press::BankDown | Press::PlaidDown | Press::Works | Press::TooMany { .. } | Press::Open { .. } => {
+            RepairPage::Trouble { what: Trouble::Bank { name: bank }, path }
+        }
     }
 }
 

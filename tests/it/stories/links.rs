@@ -314,6 +314,14 @@ async fn a_bank_that_is_down_is_no_bank_that_works() {
     let (status, page) = world.fetch(Method::GET, &link).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(page.contains("cannot reach"), "{page}");
+    world.secretly(&item, Act::BankUp).await;
+    for (code, words) in [("INSTITUTION_NO_LONGER_SUPPORTED", "Link this bank again"), ("INVALID_FIELD", "on our side")]
+    {
+        world.secretly(&item, Act::BreakLogin { code: code.to_owned(), reason: None }).await;
+        world.post(&format!("/v1/items/{}/observe", item.id), &json!({})).await;
+        let (_, page) = world.fetch(Method::GET, &link).await;
+        assert!(page.contains(words), "{code}: {page}");
+    }
     world.end().await;
 }
 
