@@ -57,7 +57,7 @@ pub(super) fn passage(line: &Line, item: &Item, policy: &Policy) -> Option<Passa
     };
     let message = match about {
         None => Message::WorksAgain,
-        Some(Kind::LoginRequired) if is_last(&line.topic, policy) => Message::LoginRequiredLast,
+        Some(Kind::LoginRequired) if is_last(line, item, policy) => Message::LoginRequiredLast,
         Some(Kind::LoginRequired) => Message::LoginRequired,
         Some(Kind::NewAccounts) => Message::NewAccounts,
         Some(Kind::Revoked) => Message::AccessWithdrawn,
@@ -77,10 +77,12 @@ pub(super) fn passage(line: &Line, item: &Item, policy: &Policy) -> Option<Passa
     Some(Passage { bank: item.institution.as_ref().and_then(|bank| bank.name.clone()), message })
 }
 
-/// Whether no rung follows. A ladder of one rung is no ladder: its letter is the first one too.
-fn is_last(topic: &Topic, policy: &Policy) -> bool {
-    match topic {
-        Topic::Reminder { rung, .. } => *rung > 0 && rung + 1 >= policy.login_required.len(),
+/// Whether no rung follows. The first letter that its reader gets never says so, whatever kept the others: a pause, a bank
+/// that was down, a ladder of one rung.
+fn is_last(line: &Line, item: &Item, policy: &Policy) -> bool {
+    let had_letters = item.open(Kind::LoginRequired).is_some_and(|episode| episode.letters > 0);
+    match line.topic {
+        Topic::Reminder { rung, .. } => had_letters && rung.saturating_add(1) >= policy.login_required.len(),
         Topic::WorksAgain | Topic::FreshLink => false,
     }
 }

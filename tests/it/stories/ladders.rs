@@ -95,6 +95,22 @@ async fn an_ignored_end_of_consent_does_not_silence_the_break_that_follows() {
 }
 
 #[tokio::test]
+async fn the_first_letter_that_is_read_is_never_the_last() {
+    let (world, item) = one_item().await;
+    let until = world.clock.now() + days(20);
+    world.post("/v1/users/user-1/snooze", &json!({ "until": until })).await;
+    world.breaks(&item).await;
+    world.after(days(19)).await;
+    assert_eq!(world.letters().len(), 0, "a pause is a pause");
+    world.after(days(40)).await;
+    let letter = world.only_letter();
+    assert_eq!(letter.subject, "Story Budget: reconnect First Platypus Bank");
+    let text = letter.text.expect("a text part");
+    assert!(!text.contains("last email"), "{text}");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn break_repair_and_break_again_is_one_ladder() {
     let (world, item) = one_item().await;
     world.breaks(&item).await;
