@@ -94,8 +94,7 @@ fn story(why: &Explanation) -> Table {
     }
     for letter in why.letters.iter().rev() {
         let Some(at) = letter.settled_at else { continue };
-        let more = letter.reply.as_ref().or(letter.note.as_ref()).map(|said| format!(": {said}")).unwrap_or_default();
-        rows.push((at, 2, [second(at), format!("letter {}", letter.letter_id), format!("{}{more}", letter.status)]));
+        rows.push((at, 2, [second(at), format!("letter {}", letter.letter_id), letter.fate()]));
     }
     rows.sort_by_key(|(at, order, _)| (*at, *order));
     let mut table = Table::new(&[("WHEN", Fit::Whole), ("FROM", Fit::Whole), ("WHAT", Fit::Text(20))]);

@@ -97,8 +97,24 @@ pub(super) struct Letter {
     attempts: u32,
     pub(super) reply: Option<String>,
     pub(super) note: Option<String>,
+    pub(super) bounce: Option<String>,
     pub(super) settled_at: Option<Timestamp>,
     lines: Vec<Line>,
+}
+
+impl Letter {
+    /// What became of it, and who says so: what came back later is newer than what the mail server said.
+    pub(super) fn fate(&self) -> String {
+        let came_back = self.status == "bounced" || self.bounce.is_some();
+        let (first, second) = if came_back { (&self.note, &self.reply) } else { (&self.reply, &self.note) };
+        let back = match self.bounce.as_deref() {
+            Some("complaint") => ", then called spam",
+            Some("soft") if self.status == "accepted" => ", then not delivered",
+            Some(_) | None => "",
+        };
+        let said = first.as_ref().or(second.as_ref()).map(|said| format!(": {said}")).unwrap_or_default();
+        format!("{}{back}{said}", self.status)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -204,6 +220,7 @@ fn fields(letter: &Letter) -> Fields {
         .with_some("Settled", letter.settled_at.map(second))
         .with("Attempts", letter.attempts.to_string())
         .with_some("Reply", letter.reply.as_ref())
+        .with_some("Came back", letter.bounce.as_ref())
         .with_some("Note", letter.note.as_ref());
     letter.lines.iter().fold(fields, |fields, line| fields.with("Says", says(line, &letter.status)))
 }

@@ -35,6 +35,14 @@ struct Readiness {
     mail: Option<String>,
     last_round_at: Option<Timestamp>,
     letters: Option<Outgoing>,
+    letters_paused: Option<Paused>,
+}
+
+/// Why all letters wait.
+#[derive(Debug, Deserialize)]
+struct Paused {
+    note: String,
+    since: Timestamp,
 }
 
 /// Whether a daemon runs, and how it does.
@@ -97,6 +105,10 @@ fn turns(ready: &Readiness) -> Finding {
 fn sends(ready: &Readiness) -> Finding {
     let Some(letters) = ready.letters else { return Finding::fail(LETTERS, "the letters cannot be counted", LOG) };
     let ago = |at: Timestamp| ready.at.as_second() - at.as_second();
+    if let Some(pause) = &ready.letters_paused {
+        let says = format!("all letters have been waiting for {}: {}", span(ago(pause.since).max(0)), pause.note);
+        return Finding::fail(LETTERS, says, "relinkd pause show");
+    }
     let last = letters
         .last_sent_at
         .map_or("none has left yet".to_owned(), |at| format!("the last one left {} ago", span(ago(at))));
@@ -139,6 +151,7 @@ mod tests {
             mail: None,
             last_round_at: Some(at(-5)),
             letters: Some(Outgoing { waiting: 2, due_since: Some(at(3600)), last_sent_at: Some(at(-7200)) }),
+            letters_paused: None,
         }
     }
 
@@ -156,6 +169,19 @@ mod tests {
         assert_eq!(turns(&Readiness { last_round_at: Some(at(-120)), ..ready() }).level, Level::Pass);
         assert_eq!(turns(&Readiness { last_round_at: Some(at(-121)), ..ready() }).level, Level::Fail);
         assert_eq!(turns(&Readiness { last_round_at: None, ..ready() }).level, Level::Fail);
+    }
+
+    #[test]
+    fn a_pause_fails_and_says_why_and_where_more_is_said() {
+        let paused =
+            Paused { note: "9 of the last 200 letters came back or were refused".to_owned(), since: at(-7200) };
+        let finding = sends(&Readiness { letters_paused: Some(paused), ..ready() });
+        assert_eq!(finding.level, Level::Fail);
+        assert_eq!(
+            finding.says,
+            "all letters have been waiting for 2 h: 9 of the last 200 letters came back or were refused"
+        );
+        assert_eq!(finding.next.as_deref(), Some("relinkd pause show"));
     }
 
     #[test]
