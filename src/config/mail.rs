@@ -180,6 +180,8 @@ pub(super) fn read(
         resend: section.optional_secret("resend_signing_secret", resend_secret),
     };
     let daily_caps = section.list("daily_caps", cap).map(Caps::new).unwrap_or_default();
+    // What the mailbox provider thinks of senders is the business of whoever sends.
+    let daily_caps = if by_event { Caps::default() } else { daily_caps };
     let postal_address = section.optional("postal_address", line(POSTAL_ADDRESS_CHARS_MAX));
     let languages = read_languages(section, fallback);
     let colour = section.optional("colour", colour);

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 /// How many of the last letters are looked at, and how many there have to be at least.
 pub const WINDOW: u32 = 200;
 
-/// More hard bounces than so many in a hundred are an alarm. Mail providers begin to refuse a sender at about five.
+/// More that came back or were refused than so many in a hundred are an alarm. Mail providers begin to refuse a sender at about five.
 const PERCENT_MAX: u32 = 3;
 
 /// The first wait before one letter tries whether the sender is believed again, doubling ...
@@ -14,7 +14,7 @@ const TRY_FIRST: SignedDuration = SignedDuration::from_mins(5);
 /// ... up to this.
 const TRY_MOST: SignedDuration = SignedDuration::from_hours(4);
 
-/// Whether so many hard bounces among so many letters are an alarm.
+/// Whether it is an alarm that so many among so many letters came back or were refused.
 #[must_use]
 pub fn are_an_alarm(bounced: u32, letters: u32) -> bool {
     letters >= WINDOW && bounced.saturating_mul(100) > letters.saturating_mul(PERCENT_MAX)

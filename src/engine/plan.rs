@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Engine;
 use super::apply::tell;
-use crate::domain::compose::{Circumstances, Delay, Line, Quiet, Silence, quiet};
+use crate::domain::compose::{Channel, Circumstances, Delay, Line, Quiet, Silence, quiet};
 use crate::domain::effect::Effect;
 use crate::domain::event::{Event, Topic};
 use crate::domain::ids::{ItemId, UserId};
@@ -88,7 +88,7 @@ impl Engine {
     /// What the store says.
     pub async fn plan(&self, user: UserId, ahead: SignedDuration) -> Result<Option<UserPlan>, StoreError> {
         let now = self.clock.now();
-        let Some(outlook) = self.store.outlook(user, now).await? else { return Ok(None) };
+        let Some(outlook) = self.outlook(user, now).await? else { return Ok(None) };
         let circumstances = self.circumstances(&outlook, now).await?;
         Ok(Some(self.plan_of(&outlook, &circumstances, now, ahead)))
     }
@@ -100,7 +100,7 @@ impl Engine {
     pub async fn quiet(&self, item: &Item) -> Result<Option<Quiet>, StoreError> {
         let now = self.clock.now();
         let policy = &self.config.reminders;
-        let Some(outlook) = self.store.outlook(item.user.clone(), now).await? else {
+        let Some(outlook) = self.outlook(item.user.clone(), now).await? else {
             return Ok(quiet(item, &[], &Circumstances::default(), now, policy));
         };
         let circumstances = self.circumstances(&outlook, now).await?;
@@ -163,7 +163,7 @@ impl Engine {
     /// What a user will be written if one of the user's Items were as given.
     async fn plan_with(&self, item: Item) -> Result<Option<UserPlan>, StoreError> {
         let now = self.clock.now();
-        let Some(mut outlook) = self.store.outlook(item.user.clone(), now).await? else { return Ok(None) };
+        let Some(mut outlook) = self.outlook(item.user.clone(), now).await? else { return Ok(None) };
         for known in outlook.items.iter_mut().filter(|known| known.id == item.id) {
             *known = item.clone();
         }
@@ -171,10 +171,21 @@ impl Engine {
         Ok(Some(self.plan_of(&outlook, &circumstances, now, PREVIEW)))
     }
 
+    /// All that decides on letters to a user, in the way in which they are brought.
+    async fn outlook(&self, id: UserId, now: Timestamp) -> Result<Option<Outlook>, StoreError> {
+        let mail = &self.config.mail;
+        let mut outlook = self.store.outlook(id, mail.daily_caps.clone(), now).await?;
+        if let (Channel::Event, Some(outlook)) = (mail.channel(), &mut outlook) {
+            outlook.pause = None;
+        }
+        Ok(outlook)
+    }
+
     async fn circumstances(&self, outlook: &Outlook, now: Timestamp) -> Result<Circumstances, StoreError> {
         let mut held = self.store.held_banks(now).await?;
         held.extend(self.banks.down(now));
-        Ok(Circumstances { underway: outlook.underway.is_some(), held, provider_full_until: None })
+        let provider_full_until = outlook.provider_full_until;
+        Ok(Circumstances { underway: outlook.underway.is_some(), held, provider_full_until })
     }
 
     fn plan_of(

@@ -17,7 +17,7 @@ use super::paper;
 use super::told::{alarm, log};
 use super::traffic::Caller;
 use crate::config::Config;
-use crate::domain::compose::{Channel, Line, still_wanted};
+use crate::domain::compose::{Line, still_wanted};
 use crate::domain::event::{Event, Topic};
 use crate::domain::ids::ItemId;
 use crate::domain::item::Item;
@@ -26,7 +26,7 @@ use crate::mail::letter::{Letter, Occasion, Passage, Rendered};
 use crate::mail::message::{Addressing, build};
 use crate::mail::report::return_path;
 use crate::mail::smtp::{self, Deferral, Later, Never, Outcome};
-use crate::store::{Begun, ClaimedLetter, Departure, LetterOutcome, Profile, Purpose, StoreError};
+use crate::store::{Begun, ClaimedLetter, Departure, LetterOutcome, Profile, Purpose, Refusal, StoreError};
 
 /// How many connections the mail server sees at once.
 pub(super) const CONNECTIONS_MAX: usize = 16;
@@ -37,6 +37,8 @@ const RETRY_FIRST: SignedDuration = SignedDuration::from_mins(5);
 const RETRY_MOST: SignedDuration = SignedDuration::from_hours(4);
 /// ... until this long after the letter was composed.
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(5 * 24);
+/// ... if it was tried as often as this, half a day by the waits.
+const TRIES_LEAST: u32 = 8;
 
 /// A letter whose body went out without a reply is sent once more, after this.
 const UNCERTAIN_RETRY: SignedDuration = SignedDuration::from_mins(5);
@@ -95,9 +97,7 @@ pub(super) struct Post {
 impl Post {
     pub(super) fn departure(&self, config: &Config) -> Departure {
         let (channel, to) = (config.mail.channel(), self.profile.email.clone());
-        // What the mailbox provider thinks of senders is the business of whoever sends.
-        let capped = to.as_ref().filter(|_| channel == Channel::Mail);
-        let cap = capped.and_then(|to| config.mail.daily_caps.of(to.domain()));
+        let cap = to.as_ref().and_then(|to| config.mail.daily_caps.of(to.domain()));
         Departure {
             id: self.letter.id,
             user: self.letter.user.clone(),
@@ -155,8 +155,8 @@ impl Engine {
         if room == 0 {
             return Ok(());
         }
-        let claimed = self.store.claim_letters(self.clock.now(), u32::try_from(room).unwrap_or(u32::MAX)).await?;
-        for letter in claimed {
+        let room = u32::try_from(room).unwrap_or(u32::MAX);
+        for letter in self.store.claim_letters(self.clock.now(), room, self.config.mail.channel()).await? {
             let turn =
                 Arc::clone(&self.letters_under_way).acquire_owned().await.expect("the semaphore is never closed");
             let engine = self.clone();
@@ -288,7 +288,7 @@ impl Engine {
             Ok(rendered) => Ready::Send(Box::new(Post { letter, profile, passages, rendered, language, stop_url })),
             Err(error) => {
                 tracing::error!(letter = %letter.id, "letter {}: {error}", letter.id);
-                Ready::Settle(LetterOutcome::Bounced { why: error.to_string(), gone: None })
+                Ready::Settle(LetterOutcome::Bounced { why: error.to_string(), refusal: Refusal::Letter })
             }
         }
     }
@@ -313,7 +313,7 @@ impl Engine {
         };
         let message = match build(&post.rendered, &addressing) {
             Ok(message) => message,
-            Err(error) => return LetterOutcome::Bounced { why: error.to_string(), gone: None },
+            Err(error) => return LetterOutcome::Bounced { why: error.to_string(), refusal: Refusal::Letter },
         };
         let mut begun = Begun::Go;
         let begin = async || {
@@ -366,11 +366,14 @@ impl Engine {
             Outcome::Deferred { why: deferral, .. } => {
                 self.status.mail_failed(&why);
                 let until = self.clock.retry_at(letter.attempts, RETRY_FIRST, RETRY_MOST);
-                if until.duration_since(letter.composed_at) > GIVE_UP {
-                    return LetterOutcome::Bounced { why: format!("given up after five days: {why}"), gone: None };
-                }
+                // A pause may have kept it for as long: then it has been tried a few times only.
+                let is_too_late = until.duration_since(letter.composed_at) > GIVE_UP && letter.attempts >= TRIES_LEAST;
                 match deferral {
                     Deferral::Later(Later::Sender, _) => LetterOutcome::SenderAtFault { until, why },
+                    _ if is_too_late => {
+                        let why = format!("given up after five days: {why}");
+                        LetterOutcome::Bounced { why, refusal: Refusal::Mailbox }
+                    }
                     Deferral::Later(..)
                     | Deferral::Unreachable
                     | Deferral::Cut(..)
@@ -387,9 +390,16 @@ impl Engine {
             Outcome::Refused { why: Never::RateLimited, reply, stage } => {
                 self.outcome(post, Outcome::Deferred { why: Deferral::Later(Later::RateLimited, stage), reply })
             }
-            Outcome::Refused { why: never, .. } => {
-                let gone = post.profile.email.clone().filter(|_| never == Never::RecipientGone);
-                LetterOutcome::Bounced { why, gone }
+            Outcome::Refused { why: Never::RecipientGone, .. } => {
+                let refusal = post.profile.email.clone().map_or(Refusal::Letter, Refusal::Gone);
+                LetterOutcome::Bounced { why, refusal }
+            }
+            Outcome::Refused { why: Never::MailboxFull, .. } => {
+                LetterOutcome::Bounced { why, refusal: Refusal::Mailbox }
+            }
+            Outcome::Refused { why: Never::Policy | Never::Other, .. } => {
+                self.status.mail_failed(&why);
+                LetterOutcome::Bounced { why, refusal: Refusal::Letter }
             }
             Outcome::Uncertain { .. } => {
                 let again_at = (letter.uncertain == 0).then(|| self.after(UNCERTAIN_RETRY));

@@ -33,7 +33,11 @@ impl Engine {
             event: None,
             letter: Some(letter),
             address: None,
-            back: back(found.fate),
+            // Anybody can write a report: one of a refusal pauses nothing.
+            back: match back(found.fate) {
+                Back::Refused => Back::Soft,
+                believed @ (Back::Hard | Back::Soft | Back::Complaint) => believed,
+            },
             note: found.note,
         };
         self.take(report, found.fate).await
@@ -98,7 +102,8 @@ fn back(fate: Fate) -> Back {
     match fate {
         Fate::Gone => Back::Hard,
         Fate::Complaint => Back::Complaint,
-        Fate::Failed(_) | Fate::Delayed => Back::Soft,
+        Fate::Failed(Never::Policy | Never::Sender | Never::Other) => Back::Refused,
+        Fate::Failed(Never::RecipientGone | Never::MailboxFull | Never::RateLimited) | Fate::Delayed => Back::Soft,
     }
 }
 
@@ -106,7 +111,6 @@ fn log(source: &str, letter: Option<LetterId>, fate: Fate, note: Option<&str>) {
     let which = letter.map_or_else(|| "a letter".to_owned(), |letter| format!("letter {letter}"));
     let note = note.unwrap_or_default();
     match fate {
-        // Anybody can write a report, so this pauses nothing; but the operator has to know.
         Fate::Failed(Never::Sender) => {
             tracing::error!(source, "{which} was refused, and the sender is at fault: {note}");
         }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::columns::{Record, ms};
 use super::error::StoreError;
 use super::pauses::{self, Gate};
-use crate::domain::compose::{self, Line, Sent};
+use crate::domain::compose::{self, Channel, Line, Sent};
 use crate::domain::contact::EmailAddress;
 use crate::domain::event::{Mention, Topic};
 use crate::domain::ids::{ItemId, LetterId, UserId};
@@ -79,8 +79,8 @@ pub enum LetterOutcome {
     Bounced {
         /// What the mail server said.
         why: String,
-        /// The address that takes no letters at all, if that is why.
-        gone: Option<EmailAddress>,
+        /// What is refused.
+        refusal: Refusal,
     },
     /// The body went out and no reply came.
     Uncertain {
@@ -94,6 +94,17 @@ pub enum LetterOutcome {
         /// Why.
         why: String,
     },
+}
+
+/// What a letter that cannot be delivered says about others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// This address takes no letters at all.
+    Gone(EmailAddress),
+    /// It is about this mailbox, and for now: it is full, or nobody took the letter for days.
+    Mailbox,
+    /// The letter is not wanted, or nobody says why: others may meet the same.
+    Letter,
 }
 
 /// Whether a letter whose body is about to go out may go.
@@ -249,9 +260,18 @@ pub(crate) fn waiting(connection: &Connection, user: &UserId, now: Timestamp) ->
     }))
 }
 
-/// Claims letters that are due, the longest due first. During a pause none, or the one that tries.
-pub(crate) fn claim(connection: &Connection, now: Timestamp, limit: u32) -> Result<Vec<ClaimedLetter>, StoreError> {
-    let gate = pauses::gate(connection)?;
+/// Claims letters that are due, the longest due first. During a pause none, or the one that tries; but a pause is about a
+/// mail server, and does not hold what the application brings.
+pub(crate) fn claim(
+    connection: &Connection,
+    now: Timestamp,
+    limit: u32,
+    channel: Channel,
+) -> Result<Vec<ClaimedLetter>, StoreError> {
+    let gate = match channel {
+        Channel::Mail => pauses::gate(connection)?,
+        Channel::Event => Gate::Open,
+    };
     let limit = match gate {
         Gate::Open => limit,
         Gate::OneFrom(from) if from <= now => limit.min(1),
@@ -414,7 +434,7 @@ pub(crate) fn settle(
     let mut statement = connection.prepare_cached(
         "update letters set status = :status, due_at = :due, attempts = attempts + :attempt,
            uncertain = uncertain + :uncertain, reply = coalesce(:reply, reply), note = :note, settled_at = :settled,
-           bounce = case when :gone then 'hard' else bounce end
+           bounce = coalesce(:bounce, bounce)
          where letter_id = :letter",
     )?;
     statement.execute(named_params! {
@@ -426,7 +446,17 @@ pub(crate) fn settle(
         ":reply": is_reply.then_some(text),
         ":note": (!is_reply).then_some(text),
         ":settled": due.is_none().then_some(ms(now)),
-        ":gone": matches!(outcome, LetterOutcome::Bounced { gone: Some(_), .. }),
+        ":bounce": match outcome {
+            LetterOutcome::Bounced { refusal: Refusal::Gone(_), .. } => Some("hard"),
+            LetterOutcome::Bounced { refusal: Refusal::Mailbox, .. } => Some("soft"),
+            LetterOutcome::Bounced { refusal: Refusal::Letter, .. }
+            | LetterOutcome::Accepted { .. }
+            | LetterOutcome::WrittenDown
+            | LetterOutcome::Deferred { .. }
+            | LetterOutcome::SenderAtFault { .. }
+            | LetterOutcome::Uncertain { .. }
+            | LetterOutcome::Withheld { .. } => None,
+        },
     })?;
     Ok(())
 }

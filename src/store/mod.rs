@@ -47,7 +47,7 @@ pub use inbox::{
     Source, Unless, Unread, Verdict, WebhookFilter,
 };
 pub use letter_views::{LetterFilter, LetterView, LineView, Outgoing};
-pub use letters::{Begun, ClaimedLetter, LetterOutcome, OnItsWay};
+pub use letters::{Begun, ClaimedLetter, LetterOutcome, OnItsWay, Refusal};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{

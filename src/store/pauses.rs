@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::columns::{Record, ms, name_of};
 use super::error::StoreError;
 use super::events;
-use super::letters::LetterOutcome;
+use super::letters::{LetterOutcome, Refusal};
 use crate::domain::bounces::{WINDOW, are_an_alarm, wait_before_try};
 use crate::domain::provider::Cap;
 
@@ -139,15 +139,16 @@ pub(crate) fn after_bounce(connection: &Connection, now: Timestamp) -> Result<Op
     }
     // A sender at fault is the smaller trouble.
     end(connection, Ender::Letter, now)?;
-    let note = format!("{bounced} of the last {letters} letters came back");
+    let note = format!("{bounced} of the last {letters} letters came back or were refused");
     begin(connection, PauseReason::Bounces, &note, None, now)
 }
 
-/// How many of the last letters were handed over or refused since the operator ended a pause, and how many of them came back.
+/// How many of the last letters were handed over or refused since the operator ended a pause, and how many of them came back
+/// or were refused. One that is refused for its mailbox's sake says nothing about the others.
 fn last_letters(connection: &Connection) -> Result<(u32, u32), StoreError> {
     let mut statement = connection.prepare_cached(
-        "select count(*), coalesce(sum(bounce = 'hard'), 0) from
-           (select bounce from letters
+        "select count(*), coalesce(sum(bounce = 'hard' or (status = 'bounced' and bounce is null)), 0) from
+           (select status, bounce from letters
             where status in ('accepted', 'bounced') and settled_at >
               (select coalesce(max(ended_at), 0) from pauses where why = 'bounces' and ended_by = 'operator')
             order by settled_at desc limit :window)",
@@ -158,17 +159,20 @@ fn last_letters(connection: &Connection) -> Result<(u32, u32), StoreError> {
     Ok(figures)
 }
 
-/// While so many letters come back that it is an alarm, no address is given up: the mail server may be wrong about all.
+/// While so many letters come back that it is an alarm, neither an address nor a letter is given up: the mail server may be
+/// wrong about all.
 pub(crate) fn doubted(
     connection: &Connection,
     outcome: LetterOutcome,
     now: Timestamp,
 ) -> Result<LetterOutcome, StoreError> {
-    let LetterOutcome::Bounced { why, gone: Some(gone) } = outcome else { return Ok(outcome) };
+    let LetterOutcome::Bounced { why, refusal: refusal @ (Refusal::Gone(_) | Refusal::Letter) } = outcome else {
+        return Ok(outcome);
+    };
     if open(connection)?.is_some_and(|pause| pause.why == PauseReason::Bounces) {
         return Ok(LetterOutcome::Deferred { until: super::later(now, DOUBT), why, attempt: false });
     }
-    Ok(LetterOutcome::Bounced { why, gone: Some(gone) })
+    Ok(LetterOutcome::Bounced { why, refusal })
 }
 
 /// When the oldest of the last letters was settled: what was believed since then is in doubt.

@@ -79,7 +79,7 @@ impl Desk {
     }
 
     async fn claims(&self) -> ClaimedLetter {
-        let mut claimed = self.store.claim_letters(self.now, 10).await.expect("letters");
+        let mut claimed = self.store.claim_letters(self.now, 10, Channel::Mail).await.expect("letters");
         assert_eq!(claimed.len(), 1);
         claimed.remove(0)
     }

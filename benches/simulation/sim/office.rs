@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use relinkd::domain::compose::{Circumstances, Composition, Line, Sent, Silence, says_more, still_wanted};
-use relinkd::domain::contact::EmailAddress;
 use relinkd::domain::effect::Notice;
 use relinkd::domain::event::{Event, Mention, Topic};
 use relinkd::domain::ids::{Institution, InstitutionId, ItemId, LetterId, UserId};
 use relinkd::domain::item::Item;
 use relinkd::domain::outage::{BURST_MINUTES, Outage, is_break, is_burst};
 use relinkd::domain::provider::Cap;
-use relinkd::store::{Begun, ClaimedLetter, Composer, Departure, LetterOutcome, NewProfile, Profile, Wish};
+use relinkd::store::{Begun, ClaimedLetter, Composer, Departure, LetterOutcome, NewProfile, Profile, Refusal, Wish};
 
 use super::post::{Post, Written};
 use super::pure::Pure;
@@ -370,13 +369,13 @@ impl Post for Pure {
                 self.drop_all(letter.id, &letter.lines, now);
                 false
             }
-            LetterOutcome::Bounced { gone, .. } => {
-                if gone.is_some() {
-                    self.drop_all(letter.id, &letter.lines, now);
-                } else {
-                    told = self.mention(letter.id, &letter.lines, now, Event::LetterRefused);
-                }
-                self.office.suppressed.extend(gone.as_ref().map(EmailAddress::as_str).map(str::to_owned));
+            LetterOutcome::Bounced { refusal: Refusal::Gone(address), .. } => {
+                self.drop_all(letter.id, &letter.lines, now);
+                self.office.suppressed.insert(address.as_str().to_owned());
+                false
+            }
+            LetterOutcome::Bounced { refusal: Refusal::Mailbox | Refusal::Letter, .. } => {
+                told = self.mention(letter.id, &letter.lines, now, Event::LetterRefused);
                 false
             }
         };

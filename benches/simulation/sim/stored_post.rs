@@ -1,7 +1,7 @@
 //! The real store's half of a year of letters.
 
 use jiff::Timestamp;
-use relinkd::domain::compose::Line;
+use relinkd::domain::compose::{Channel, Line};
 use relinkd::domain::effect::Notice;
 use relinkd::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use relinkd::store::{Begun, ClaimedLetter, Composer, Departure, LetterOutcome, NewProfile, Wish};
@@ -35,7 +35,7 @@ impl Post for Stored {
     }
 
     fn claim_letters(&mut self, now: Timestamp) -> Vec<ClaimedLetter> {
-        self.runtime.block_on(self.store.claim_letters(now, ALL)).expect(READS)
+        self.runtime.block_on(self.store.claim_letters(now, ALL, Channel::Mail)).expect(READS)
     }
 
     fn written(&mut self, letter: &ClaimedLetter) -> Written {

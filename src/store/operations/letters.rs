@@ -16,9 +16,9 @@ use crate::domain::event::{Event, Mention, NoLetters};
 use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
 use crate::domain::policy::Policy;
-use crate::domain::provider::Cap;
+use crate::domain::provider::{Cap, Caps};
 use crate::store::letter_views::{self, LetterFilter, LetterView, Outgoing};
-use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome, OnItsWay};
+use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome, OnItsWay, Refusal};
 use crate::store::pauses::{Ender, Pause, PauseReason};
 use crate::store::seal::Sealer;
 use crate::store::steps::{Rule, Told};
@@ -84,6 +84,8 @@ pub struct Outlook {
     pub underway: Option<OnItsWay>,
     /// What holds all letters back.
     pub pause: Option<Pause>,
+    /// Until when the user's mailbox provider takes no more of our letters.
+    pub provider_full_until: Option<Timestamp>,
 }
 
 impl Store {
@@ -151,12 +153,12 @@ impl Store {
         self.threads.read(move |connection| super::breaker::held_banks(connection, now)).await
     }
 
-    /// Claims letters that are due.
+    /// Claims letters that are due, to be brought in this way.
     ///
     /// # Errors
     /// What SQLite says.
-    pub async fn claim_letters(&self, now: Timestamp, limit: u32) -> Result<Vec<ClaimedLetter>> {
-        self.threads.write(move |connection| letters::claim(connection, now, limit)).await
+    pub async fn claim_letters(&self, now: Timestamp, limit: u32, channel: Channel) -> Result<Vec<ClaimedLetter>> {
+        self.threads.write(move |connection| letters::claim(connection, now, limit, channel)).await
     }
 
     /// What a claimed letter is made of, as it is now.
@@ -255,10 +257,14 @@ impl Store {
                     pauses::try_another(connection, rule.now)?;
                 }
                 // What else was refused would be refused again: the rung stands, and nobody had the letter.
-                LetterOutcome::Bounced { gone: None, .. } => {
+                LetterOutcome::Bounced { refusal: Refusal::Mailbox, .. } => {
                     mention(connection, &rule, letter.id, &letter.lines, Event::LetterRefused, told)?;
                 }
-                LetterOutcome::Bounced { why, gone: Some(address) } => {
+                LetterOutcome::Bounced { refusal: Refusal::Letter, .. } => {
+                    mention(connection, &rule, letter.id, &letter.lines, Event::LetterRefused, told)?;
+                    settled.paused = pauses::after_bounce(connection, rule.now)?;
+                }
+                LetterOutcome::Bounced { why, refusal: Refusal::Gone(address) } => {
                     // Nobody read it. Once the user has another address, it is to say what this letter could not.
                     give_back(connection, &rule, letter.id, &letter.lines, Event::LetterWithheld, told)?;
                     let hmac = suppressions::hmac(&inner.sealer, address);
@@ -302,12 +308,14 @@ impl Store {
     ///
     /// # Errors
     /// What SQLite says.
-    pub async fn outlook(&self, id: UserId, now: Timestamp) -> Result<Option<Outlook>> {
+    pub async fn outlook(&self, id: UserId, caps: Caps, now: Timestamp) -> Result<Option<Outlook>> {
         let inner = Arc::clone(&self.inner);
         let query = move |connection: &Connection| {
             let Some(profile) = users::get(connection, &inner.sealer, &id)? else { return Ok(None) };
             let waiting = letters::waiting(connection, &id, now)?.map(|letter| letter.id);
+            let cap = profile.email.as_ref().and_then(|email| caps.of(email.domain()));
             Ok(Some(Outlook {
+                provider_full_until: cap.map(|cap| pauses::full_until(connection, cap, now)).transpose()?.flatten(),
                 profile,
                 items: items::of_user(connection, id.as_str())?,
                 sent: letters::history(connection, &id, waiting, now)?,

@@ -30,6 +30,8 @@ pub enum Back {
     Hard,
     /// Not delivered this time, or not yet.
     Soft,
+    /// The letter is not wanted, or its sender is not believed: others may meet the same.
+    Refused,
     /// Its reader called it spam.
     Complaint,
 }
@@ -41,6 +43,7 @@ impl Back {
         match self {
             Self::Hard => "hard",
             Self::Soft => "soft",
+            Self::Refused => "refused",
             Self::Complaint => "complaint",
         }
     }
@@ -120,6 +123,7 @@ impl Store {
             let suppression = |reason| Suppression { reason, source: report.source, note: report.note.clone() };
             match report.back {
                 Back::Soft => {}
+                Back::Refused => done.paused = pauses::after_bounce(connection, rule.now)?,
                 Back::Hard => {
                     suppress(connection, &hmac, &suppression(NoLetters::Gone), &rule, &mut done.told)?;
                     done.paused = pauses::after_bounce(connection, rule.now)?;
@@ -313,23 +317,23 @@ fn find_letter(
 }
 
 /// Writes on a letter what came of it, and says whether it is to be taken back. Whoever complained has it, so it did not
-/// bounce; and what is to go out again meets the suppression there.
+/// bounce; and what is to go out again meets the suppression there. What was refused would be refused again.
 fn note_back(connection: &Connection, letter: &Left, report: &MailReport) -> Result<bool> {
-    let is_returned = letter.is_counted && report.back == Back::Hard;
+    let is_bounced = letter.is_counted && matches!(report.back, Back::Hard | Back::Refused);
     let mut statement = connection.prepare_cached(
         "update letters set
-           bounce = case when :back = 'soft' then coalesce(bounce, 'soft') else :back end,
-           status = case when :returned then 'bounced' else status end,
+           bounce = case :back when 'soft' then coalesce(bounce, 'soft') when 'refused' then nullif(bounce, 'soft') else :back end,
+           status = case when :bounced then 'bounced' else status end,
            note = coalesce(:note, note)
          where letter_id = :letter",
     )?;
     statement.execute(named_params! {
         ":letter": letter.id.to_string(),
         ":back": report.back.name(),
-        ":returned": is_returned,
+        ":bounced": is_bounced,
         ":note": report.note,
     })?;
-    Ok(is_returned)
+    Ok(is_bounced && report.back == Back::Hard)
 }
 
 /// Whether an event was not told before.

@@ -13,7 +13,7 @@ use relinkd::domain::window::SendWindow;
 use relinkd::engine::apply::rule;
 use relinkd::store::{
     Begun, ClaimedLetter, Composed, Composer, Departure, EventFilter, LetterFilter, LetterOutcome, LetterView,
-    NewProfile, Purpose, Store, StoreError,
+    NewProfile, Purpose, Refusal, Store, StoreError,
 };
 use uuid::Uuid;
 
@@ -56,7 +56,7 @@ async fn compose(store: &Store, number: u128, second: i64, lines: Vec<Line>) -> 
 }
 
 async fn claim(store: &Store, second: i64) -> Vec<ClaimedLetter> {
-    store.claim_letters(at(second), 10).await.expect("it claims")
+    store.claim_letters(at(second), 10, Channel::Mail).await.expect("it claims")
 }
 
 fn address() -> EmailAddress {
@@ -314,7 +314,13 @@ async fn a_bounce_that_names_the_address_stops_letters_to_it() {
     let store = with_a_broken_item(&place).await;
     compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
     let claimed = claim(&store, 10).await.pop().expect("a claim");
-    settle(&store, claimed, LetterOutcome::Bounced { why: "550 gone".to_owned(), gone: Some(address()) }, 11).await;
+    settle(
+        &store,
+        claimed,
+        LetterOutcome::Bounced { why: "550 gone".to_owned(), refusal: Refusal::Gone(address()) },
+        11,
+    )
+    .await;
     let profile = store.user(user()).await.expect("it reads").expect("it is there");
     assert_eq!(profile.suppressed_at, Some(at(11)));
     assert_eq!(ladder(&store).await, (0, 0), "nobody read it: another address is to get the same letter");
@@ -328,7 +334,7 @@ async fn a_bounce_that_blames_nobody_is_not_written_again() {
     let store = with_a_broken_item(&place).await;
     compose(&store, 1, 10, vec![reminder(0)]).await.expect("composed");
     let claimed = claim(&store, 10).await.pop().expect("a claim");
-    settle(&store, claimed, LetterOutcome::Bounced { why: "554 no".to_owned(), gone: None }, 11).await;
+    settle(&store, claimed, LetterOutcome::Bounced { why: "554 no".to_owned(), refusal: Refusal::Letter }, 11).await;
     assert_eq!(ladder(&store).await, (1, 0), "or it would be refused again and again");
 }
 

@@ -10,7 +10,8 @@ use relinkd::domain::policy::Policy;
 use relinkd::domain::provider::{Cap, Caps};
 use relinkd::engine::apply::rule;
 use relinkd::store::{
-    Begun, ClaimedLetter, Composer, Departure, EventFilter, LetterOutcome, NewProfile, PauseReason, Store,
+    Back, Begun, ClaimedLetter, Composer, Departure, EventFilter, LetterOutcome, MailReport, NewProfile, PauseReason,
+    Refusal, Store, Teller,
 };
 use uuid::Uuid;
 
@@ -76,7 +77,7 @@ async fn compose(store: &Store, number: u32, caps: Caps, second: i64) -> Circums
 }
 
 async fn claim(store: &Store, second: i64) -> Vec<ClaimedLetter> {
-    store.claim_letters(at(second), 1000).await.expect("it claims")
+    store.claim_letters(at(second), 1000, Channel::Mail).await.expect("it claims")
 }
 
 async fn begin(store: &Store, number: u32, domain: &str, caps: &Caps, second: i64) -> Begun {
@@ -110,7 +111,7 @@ fn accepted() -> LetterOutcome {
 }
 
 fn gone(number: u32) -> LetterOutcome {
-    LetterOutcome::Bounced { why: "550 5.1.1 gone".to_owned(), gone: Some(address(number, "example.com")) }
+    LetterOutcome::Bounced { why: "550 5.1.1 gone".to_owned(), refusal: Refusal::Gone(address(number, "example.com")) }
 }
 
 fn number_of(letter: &ClaimedLetter) -> u32 {
@@ -183,7 +184,10 @@ async fn more_than_three_in_a_hundred_that_come_back_stop_all_letters() {
     drop(store);
     store = place.open(at(second + 3 * DAY));
     let pause = store.pause().await.expect("it reads").expect("it outlives the process");
-    assert_eq!((pause.why, pause.note.as_str()), (PauseReason::Bounces, "7 of the last 200 letters came back"));
+    assert_eq!(
+        (pause.why, pause.note.as_str()),
+        (PauseReason::Bounces, "7 of the last 200 letters came back or were refused")
+    );
     assert_eq!(store.agenda().await.expect("it reads").letters, None);
     let (_, lifted) = store.end_pause(true, at(second + 3 * DAY)).await.expect("it writes").expect("there is one");
     assert_eq!(
@@ -203,4 +207,76 @@ async fn more_than_three_in_a_hundred_that_come_back_stop_all_letters() {
         None,
         "it counts anew from the operator's word"
     );
+}
+
+/// Letters on their way to so many users, in the users' order.
+async fn on_their_way(store: &Store, letters: u32) -> impl Iterator<Item = ClaimedLetter> {
+    for number in 1..=letters {
+        with_user(store, number, "example.com").await;
+        compose(store, number, gmail(1), 10).await;
+    }
+    let mut claimed = claim(store, 10).await;
+    claimed.sort_by_key(number_of);
+    claimed.into_iter()
+}
+
+fn refused(refusal: Refusal) -> LetterOutcome {
+    LetterOutcome::Bounced { why: "554 5.7.1 refused".to_owned(), refusal }
+}
+
+#[tokio::test]
+async fn letters_that_nobody_takes_are_an_alarm_and_full_mailboxes_are_none() {
+    let place = Place::new();
+    let store = place.open(at(0));
+    let mut letters = on_their_way(&store, 203).await;
+    for letter in letters.by_ref().take(200) {
+        let number = number_of(&letter);
+        let outcome = match number {
+            101..=106 => refused(Refusal::Letter),
+            107..=120 => refused(Refusal::Mailbox),
+            _ => accepted(),
+        };
+        assert_eq!(settle(&store, letter, outcome, 20 + i64::from(number)).await, None);
+    }
+    let mut next = || letters.next().expect("a letter");
+    assert_eq!(settle(&store, next(), refused(Refusal::Mailbox), 300).await, None);
+    assert_eq!(settle(&store, next(), refused(Refusal::Letter), 301).await, Some(PauseReason::Bounces), "7 of 200");
+    let late = next();
+    let number = number_of(&late);
+    assert_eq!(settle(&store, late, refused(Refusal::Letter), 302).await, None);
+    assert_eq!(claim(&store, 2 * DAY).await, [], "all letters wait");
+    let by_event = store.claim_letters(at(2 * DAY), 10, Channel::Event).await.expect("it claims");
+    assert_eq!(by_event.iter().map(number_of).collect::<Vec<_>>(), [number], "kept, and the application's to bring");
+}
+
+#[tokio::test]
+async fn what_services_refuse_after_they_took_it_is_an_alarm_too() {
+    let place = Place::new();
+    let store = place.open(at(0));
+    let letters: Vec<ClaimedLetter> = on_their_way(&store, 200).await.collect();
+    for letter in &letters {
+        assert_eq!(begin(&store, number_of(letter), "example.com", &gmail(1), 15).await, Begun::Go);
+        assert_eq!(settle(&store, letter.clone(), accepted(), 20).await, None);
+    }
+    let tells = async |letter: &ClaimedLetter, back: Back| {
+        let report = MailReport {
+            source: Teller::Postmark,
+            event: Some(format!("{back:?}/{}", letter.id)),
+            letter: Some(letter.id),
+            address: None,
+            back,
+            note: Some("550 5.7.515 access denied".to_owned()),
+        };
+        let reported = store.report_mail(report, rule(&Policy::default(), at(30))).await.expect("it writes");
+        assert!(reported.known && !reported.repeated);
+        reported.paused.map(|pause| pause.why)
+    };
+    for letter in &letters[20..40] {
+        assert_eq!(tells(letter, Back::Soft).await, None, "not delivered yet");
+    }
+    for letter in &letters[..6] {
+        assert_eq!(tells(letter, Back::Refused).await, None);
+    }
+    assert_eq!(tells(&letters[20], Back::Refused).await, Some(PauseReason::Bounces), "7 of 200");
+    assert_eq!(store.suppressions(None, 100).await.expect("it reads"), [], "no address is to blame");
 }

@@ -242,6 +242,8 @@ async fn a_sender_at_fault_pauses_all_letters_until_one_passes() {
     assert_eq!(world.statuses().await, ["deferred"]);
     world.after(hours(2)).await;
     assert_eq!(world.get("/v1/pause").await.1["pause"]["why"], "sender");
+    world.after(days(6)).await;
+    assert_eq!(world.statuses().await, ["deferred"], "however long it takes the operator, no letter is given up");
     server.becomes(Mood::Fine);
     world.after(hours(5)).await;
     assert_eq!(world.get("/v1/pause").await.1["pause"], Value::Null, "a letter passed");

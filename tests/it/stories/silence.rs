@@ -78,6 +78,11 @@ async fn a_mailbox_provider_gets_its_cap_in_a_day_and_the_rest_the_next_day() {
     let capped =
         |world: &World| world.letters().iter().filter(|letter| letter.to[0].ends_with("@capped.example")).count();
     assert_eq!((capped(&world), world.letters().len()), (2, 3), "others are not held back");
+    let (_, plan) = world.get("/v1/letters/plan").await;
+    let planned: Vec<&str> =
+        plan["data"].as_array().expect("a list").iter().filter_map(|user| user["letters"][0]["at"].as_str()).collect();
+    let midnight = format!("{}T00:00:00Z", world.clock.now().strftime("%F"));
+    assert!(planned.len() == 1 && planned[0] > &*midnight && planned[0][..10] != midnight[..10], "{plan}");
     world.after(days(1)).await;
     assert_eq!((capped(&world), world.letters().len()), (3, 4), "the day after, by day where the user is");
     world.end().await;

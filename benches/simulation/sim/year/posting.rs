@@ -6,7 +6,7 @@ use relinkd::domain::compose::{Channel, Composition, Line, Reach, compose, still
 use relinkd::domain::event::Topic;
 use relinkd::domain::ids::{InstitutionId, LetterId};
 use relinkd::domain::provider::{Cap, Caps};
-use relinkd::store::{Begun, ClaimedLetter, Composer, Departure, LetterOutcome};
+use relinkd::store::{Begun, ClaimedLetter, Composer, Departure, LetterOutcome, Refusal};
 use uuid::Uuid;
 
 use super::super::post::{Post, Written};
@@ -201,7 +201,7 @@ impl<S: Post> World<'_, S> {
                 } else if bounces {
                     self.outcome.count("bounces");
                     self.bounced(person);
-                    LetterOutcome::Bounced { why: "550 gone".to_owned(), gone: Some(to) }
+                    LetterOutcome::Bounced { why: "550 gone".to_owned(), refusal: Refusal::Gone(to) }
                 } else {
                     LetterOutcome::Accepted { reply: "250 ok".to_owned() }
                 }
