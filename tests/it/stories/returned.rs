@@ -47,6 +47,8 @@ async fn a_hard_bounce_told_by_a_service_stops_letters_and_tells_the_application
     assert_eq!((all.len(), &all[0]["reason"], &all[0]["source"]), (1, &json!("gone"), &json!("postmark")));
     assert_eq!(all[0]["user_ids"], json!(["user-1"]));
     assert!(world.events(&item).await.contains(&"unreachable".to_owned()));
+    let said = world.relinkd(&["explain", &item.id]).await.well();
+    assert!(said.contains("bounced: HardBounce: 550 no such user"), "not what the mail server said first:\n{said}");
     let (_, letters) = world.get("/v1/letters").await;
     assert_eq!((&letters["data"][0]["status"], &letters["data"][0]["bounce"]), (&json!("bounced"), &json!("hard")));
     world.after(days(20)).await;
