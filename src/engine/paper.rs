@@ -6,8 +6,9 @@ use crate::domain::colour::Colour;
 use crate::domain::compose::Line;
 use crate::domain::event::Topic;
 use crate::domain::item::{Deadline, ExpiryReason, Item, Kind};
+use crate::domain::language::Language;
 use crate::domain::policy::Policy;
-use crate::mail::letter::{Brand, ButtonColours, COLOUR, Message, Passage, Templates};
+use crate::mail::letter::{Brand, ButtonColours, COLOUR, Letter, Message, Passage, Templates};
 use crate::mail::sample;
 use crate::mail::words::TemplateFault;
 
@@ -23,6 +24,21 @@ pub fn brand(config: &Config) -> Brand {
         colour: colour(config),
         logo: mail.logo.clone(),
     }
+}
+
+/// An address below the public one.
+#[must_use]
+pub fn address(config: &Config, path: &str) -> String {
+    format!("{}/{path}", config.server.public_url.as_str().trim_end_matches('/'))
+}
+
+/// A letter of a kind with invented facts, as the configuration would have it: its brand, and links that lead where all its
+/// links lead, so that the operator sees the host that users are to trust. Nothing if there is no such kind.
+#[must_use]
+pub fn sample(config: &Config, kind: &str, language: Language) -> Option<Letter> {
+    let letter = sample::letter(kind, brand(config), language)?;
+    let link = |page: &str| address(config, &format!("{page}/{}", sample::DEAD_TOKEN));
+    Some(Letter { repair_url: link("repair"), stop_url: link("unsubscribe"), ..letter })
 }
 
 /// The colours of a button, in letters and on pages.

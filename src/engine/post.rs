@@ -465,7 +465,7 @@ impl Engine {
     /// An address below the public one.
     #[must_use]
     pub fn public(&self, path: &str) -> String {
-        format!("{}/{path}", self.config.server.public_url.as_str().trim_end_matches('/'))
+        paper::address(&self.config, path)
     }
 
     /// The path of an address below the public one.

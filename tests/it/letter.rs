@@ -3,11 +3,13 @@
 use std::fs;
 
 use relinkd::demo::mailbox;
+use reqwest::{Method, StatusCode};
 use tokio::process::Command;
 
 use crate::harness::World;
 use crate::harness::command::{Output, relinkd};
 use crate::harness::mail_server::{MailServer, Mood};
+use crate::harness::repair::{repair_link, stop_link};
 use crate::process::{BINARY, free_address};
 
 #[tokio::test]
@@ -56,6 +58,28 @@ async fn a_test_letter_goes_the_whole_way_and_is_shown_masked() {
     let letters: Vec<mailbox::Letter> = world.letters();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].subject, "Story Budget: new accounts, First Platypus Bank");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_links_of_a_sample_lead_to_the_public_address_and_open_nothing() {
+    let world = World::new().await;
+    let preview = world.relinkd(&["letter", "preview"]).await.well();
+    for link in ["\nhttp://PUBLIC/repair/only-a-sample\n", "\nhttp://PUBLIC/unsubscribe/only-a-sample\n"] {
+        assert!(preview.contains(link), "{link}: {preview}");
+    }
+    assert!(!preview.contains("acorn"), "{preview}");
+
+    world.relinkd(&["letter", "test", "--to", "user-1@example.com"]).await.well();
+    let letter = &world.letters()[0];
+    let (repair, stop) = (repair_link(letter), stop_link(letter));
+    assert_eq!(letter.header("List-Unsubscribe"), Some(format!("<{stop}>").as_str()));
+    assert!(letter.html.as_deref().is_some_and(|html| html.contains(&repair) && !html.contains("acorn")));
+    let (status, page) = world.fetch(Method::GET, &repair).await;
+    assert_eq!(status, StatusCode::GONE);
+    assert!(page.contains("This link no longer works"), "{page}");
+    let (status, page) = world.fetch(Method::POST, &stop).await;
+    assert_eq!(status, StatusCode::GONE, "{page}");
     world.end().await;
 }
 

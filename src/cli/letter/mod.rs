@@ -22,8 +22,8 @@ pub struct Args {
 enum Command {
     /// Shows letters with invented facts. Sends nothing.
     ///
-    /// The brand, the languages and the templates are those of the configuration; where there is none, an invented brand
-    /// writes. Without --out or --open the subject and the text part are printed.
+    /// The brand, the languages, the templates and the address at which the links begin are those of the configuration; where
+    /// there is none, an invented brand writes. The links open nothing: their page says that they no longer work. Without --out or --open the subject and the text part are printed.
     Preview(preview::Args),
     /// Sends one letter with invented facts, and prints what is said to the mail server, secrets and addresses masked.
     ///

@@ -15,7 +15,7 @@ use crate::cli::{DEFAULT_CONFIG, EXIT_USAGE, environment};
 use crate::config::{self, Config};
 use crate::domain::language::Language;
 use crate::engine::paper;
-use crate::mail::letter::{Brand, Rendered, Templates};
+use crate::mail::letter::{Brand, Letter, Rendered, Templates};
 use crate::mail::message::LOGO_ID;
 use crate::mail::{lint, sample};
 
@@ -44,9 +44,23 @@ pub struct Args {
 
 /// What letters are made of.
 struct Paper {
-    brand: Brand,
+    /// Nothing where an invented brand writes.
+    config: Option<Config>,
     languages: Vec<Language>,
     templates: Templates,
+}
+
+impl Paper {
+    fn brand(&self) -> Brand {
+        self.config.as_ref().map_or_else(sample::brand, paper::brand)
+    }
+
+    fn letter(&self, kind: &str, language: Language) -> Option<Letter> {
+        match &self.config {
+            Some(config) => paper::sample(config, kind, language),
+            None => sample::letter(kind, sample::brand(), language),
+        }
+    }
 }
 
 /// One letter, as it is shown.
@@ -96,8 +110,7 @@ fn read(path: &Path, args: &Args) -> Result<Paper, String> {
     let known: Vec<Language> = on.iter().chain(languages.iter().filter(|one| !on.contains(one))).copied().collect();
     let templates = Templates::load(&known, folder)
         .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-    let brand = config.as_ref().map_or_else(sample::brand, |config: &Config| paper::brand(config));
-    Ok(Paper { brand, languages, templates })
+    Ok(Paper { config, languages, templates })
 }
 
 fn show(paper: &Paper, args: &Args) -> anyhow::Result<String> {
@@ -131,8 +144,7 @@ fn letters(paper: &Paper, args: &Args) -> anyhow::Result<Vec<Shown>> {
     for language in &paper.languages {
         for kind in kinds {
             let name = format!("{kind}.{}", language.tag());
-            let letter =
-                sample::letter(kind, paper.brand.clone(), *language).context("there is no such kind of letter")?;
+            let letter = paper.letter(kind, *language).context("there is no such kind of letter")?;
             let rendered = letter.render(&paper.templates).with_context(|| name.clone())?;
             for breach in lint::breaches(&letter, &rendered) {
                 eprintln!("{name}: {breach}");
@@ -151,13 +163,14 @@ fn write(folder: &Path, letters: &[Shown], paper: &Paper, args: &Args) -> io::Re
         (None, true) => Theme::ALL.map(Some).to_vec(),
         (None, false) => vec![None],
     };
+    let brand = paper.brand();
     let mut index =
         String::from("<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Letters</title>\n<ul>\n");
     for Shown { name, rendered } in letters {
         fs::write(folder.join(format!("{name}.txt")), format!("Subject: {}\n\n{}", rendered.subject, rendered.text))?;
         let _ = write!(index, "<li>{name}: <a href=\"{name}.txt\">text</a>");
         for theme in &themes {
-            let html = with_logo(&rendered.html, &paper.brand);
+            let html = with_logo(&rendered.html, &brand);
             let (file, label, html) = match theme {
                 Some(theme) => (format!("{name}.{}.html", theme.name()), theme.name(), theme.of(&html)),
                 None => (format!("{name}.html"), "HTML", html),

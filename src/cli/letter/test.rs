@@ -16,7 +16,6 @@ use crate::engine::clock::Clock;
 use crate::engine::{mail_server, paper};
 use crate::mail::message::{Addressing, build};
 use crate::mail::report::return_path;
-use crate::mail::sample;
 use crate::mail::smtp::{self, Deferral, Limits, Outcome, Stage};
 
 /// How long looking the name up may take.
@@ -71,7 +70,7 @@ pub fn run(config: &Path, args: &Args) -> ExitCode {
 async fn send(config: &Config, args: &Args, language: Language) -> Result<String, String> {
     let (mail, clock) = (&config.mail, Clock::system());
     let templates = paper::templates(config).map_err(|_| "the templates, which have changed".to_owned())?;
-    let letter = sample::letter(args.kind, paper::brand(config), language).ok_or("the kind of letter")?;
+    let letter = paper::sample(config, args.kind, language).ok_or("the kind of letter")?;
     let rendered = letter.render(&templates).map_err(|error| format!("the letter: {error}"))?;
     let id = clock.new_letter();
     let path = mail.return_path.as_ref().map(|address| return_path(address.as_str(), id));
