@@ -112,6 +112,12 @@ impl Post {
         }
     }
 
+    /// What becomes of a letter that is kept here.
+    fn written_down(&self) -> LetterOutcome {
+        let (language, subject) = (self.language.tag().to_owned(), self.rendered.subject.clone());
+        LetterOutcome::WrittenDown { language, subject }
+    }
+
     /// What becomes of a letter that may not go.
     pub(super) fn not_begun(&self, begun: Begun, soon: Timestamp) -> LetterOutcome {
         match begun {
@@ -176,6 +182,8 @@ impl Engine {
             Ok(Ready::Settle(outcome)) => (letter, outcome),
             Ok(Ready::Send(post)) => {
                 let outcome = match &self.mail_server {
+                    // Not before it is rendered: what would have been sent is what the operator wants to see.
+                    _ if !self.config.mail.may_write_to(post.profile.email.as_ref()) => post.written_down(),
                     Some(server) => self.send(server, &post).await,
                     None => self.hand_over(&post).await,
                 };
@@ -262,9 +270,6 @@ impl Engine {
             tell(&self.store.drop_lines(letter.id, unwanted, self.rule()).await?);
         }
         letter.lines = wanted;
-        if !self.config.mail.may_write_to(profile.email.as_ref()) {
-            return Ok(Ready::Settle(LetterOutcome::WrittenDown));
-        }
         Ok(self.render(letter, profile, &written.items))
     }
 
@@ -295,7 +300,7 @@ impl Engine {
 
     async fn send(&self, server: &smtp::Connections, post: &Post) -> LetterOutcome {
         let (letter, mail) = (&post.letter, &self.config.mail);
-        let Some(email) = &post.profile.email else { return LetterOutcome::WrittenDown };
+        let Some(email) = &post.profile.email else { return post.written_down() };
         let path = mail.return_path.as_ref().map(|address| return_path(address.as_str(), letter.id));
         let addressing = Addressing {
             letter: letter.id,

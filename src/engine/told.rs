@@ -23,7 +23,7 @@ pub(super) fn log(letter: &ClaimedLetter, outcome: &LetterOutcome) {
     let id = letter.id;
     match outcome {
         LetterOutcome::Accepted { .. } => tracing::info!(letter = %id, "letter {id} left"),
-        LetterOutcome::WrittenDown => {
+        LetterOutcome::WrittenDown { .. } => {
             tracing::info!(letter = %id, "letter {id} is written down, not sent: [mail] only_to")
         }
         LetterOutcome::Deferred { until, why, .. } => {

@@ -58,7 +58,12 @@ pub enum LetterOutcome {
         reply: String,
     },
     /// `only_to` keeps letters to this address here.
-    WrittenDown,
+    WrittenDown {
+        /// The language that it would have had.
+        language: String,
+        /// The subject that it would have had.
+        subject: String,
+    },
     /// To be tried again.
     Deferred {
         /// When.
@@ -423,18 +428,29 @@ pub(crate) fn settle(
 ) -> Result<(), StoreError> {
     let (status, due, text, attempt, uncertain) = match outcome {
         LetterOutcome::Accepted { reply } => ("accepted", None, reply.as_str(), true, false),
-        LetterOutcome::WrittenDown => ("written_down", None, "kept here: [mail] only_to", true, false),
+        LetterOutcome::WrittenDown { .. } => ("written_down", None, "kept here: [mail] only_to", true, false),
         LetterOutcome::Deferred { until, why, attempt } => ("deferred", Some(*until), why.as_str(), *attempt, false),
         LetterOutcome::SenderAtFault { until, why } => ("deferred", Some(*until), why.as_str(), true, false),
         LetterOutcome::Bounced { why, .. } => ("bounced", None, why.as_str(), true, false),
         LetterOutcome::Uncertain { again_at, why } => ("uncertain", *again_at, why.as_str(), true, true),
         LetterOutcome::Withheld { why } => ("withheld", None, why.as_str(), false, false),
     };
+    // One that leaves has both since its body began to go out.
+    let (language, subject) = match outcome {
+        LetterOutcome::WrittenDown { language, subject } => (Some(language), Some(subject)),
+        LetterOutcome::Accepted { .. }
+        | LetterOutcome::Deferred { .. }
+        | LetterOutcome::SenderAtFault { .. }
+        | LetterOutcome::Bounced { .. }
+        | LetterOutcome::Uncertain { .. }
+        | LetterOutcome::Withheld { .. } => (None, None),
+    };
     let is_reply = matches!(outcome, LetterOutcome::Accepted { .. } | LetterOutcome::Bounced { .. });
     let mut statement = connection.prepare_cached(
         "update letters set status = :status, due_at = :due, attempts = attempts + :attempt,
            uncertain = uncertain + :uncertain, reply = coalesce(:reply, reply), note = :note, settled_at = :settled,
-           bounce = coalesce(:bounce, bounce)
+           bounce = coalesce(:bounce, bounce), language = coalesce(:language, language),
+           subject = coalesce(:subject, subject)
          where letter_id = :letter",
     )?;
     statement.execute(named_params! {
@@ -451,12 +467,14 @@ pub(crate) fn settle(
             LetterOutcome::Bounced { refusal: Refusal::Mailbox, .. } => Some("soft"),
             LetterOutcome::Bounced { refusal: Refusal::Letter, .. }
             | LetterOutcome::Accepted { .. }
-            | LetterOutcome::WrittenDown
+            | LetterOutcome::WrittenDown { .. }
             | LetterOutcome::Deferred { .. }
             | LetterOutcome::SenderAtFault { .. }
             | LetterOutcome::Uncertain { .. }
             | LetterOutcome::Withheld { .. } => None,
         },
+        ":language": language,
+        ":subject": subject,
     })?;
     Ok(())
 }

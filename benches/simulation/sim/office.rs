@@ -360,7 +360,7 @@ impl Post for Pure {
                 return told;
             }
             LetterOutcome::Accepted { .. }
-            | LetterOutcome::WrittenDown
+            | LetterOutcome::WrittenDown { .. }
             | LetterOutcome::Uncertain { again_at: None, .. } => {
                 told = self.mention(letter.id, &letter.lines, now, Event::LetterSent);
                 true

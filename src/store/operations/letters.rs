@@ -249,7 +249,7 @@ impl Store {
                         settled.resumed = true;
                     }
                 }
-                LetterOutcome::WrittenDown | LetterOutcome::Uncertain { again_at: None, .. } => {
+                LetterOutcome::WrittenDown { .. } | LetterOutcome::Uncertain { again_at: None, .. } => {
                     mention(connection, &rule, letter.id, &letter.lines, Event::LetterSent, told)?;
                 }
                 LetterOutcome::Withheld { .. } => {

@@ -2,6 +2,8 @@
 
 use relinkd::demo::plaid::{Act, Answer, Fault};
 
+use serde_json::json;
+
 use super::{one_item, one_item_in};
 use crate::harness::mail_server::{MailServer, Mood};
 use crate::harness::{Settings, World, bank, days, hours, minutes};
@@ -59,6 +61,30 @@ async fn only_to_writes_down_and_does_not_send() {
     let mut statuses = world.statuses().await;
     statuses.sort();
     assert_eq!(statuses, ["accepted", "written_down"]);
+
+    let kept = world.relinkd(&["letters", "list", "--user", "user-1", "--json"]).await.json();
+    assert_eq!(kept[0]["subject"], "Story Budget: reconnect First Platypus Bank");
+    assert_eq!((&kept[0]["language"], &kept[0]["attempts"]), (&json!("en"), &json!(1)), "{kept:?}");
+    let table = world.relinkd(&["letters", "list"]).await.well();
+    assert!(table.contains("Story Budget: reconnect First Platypus Bank"), "{table}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_template_that_fails_is_told_also_of_a_letter_that_is_only_written_down() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // The samples, with which templates are tried out at start, know no such bank.
+    let flawed = "[login_required]\nbutton = \"{% if bank == 'Flawed Bank' %}{{ nothing }}{% endif %}Log in\"\n";
+    std::fs::write(folder.path().join("en.toml"), flawed).expect("written");
+    let mail = format!("only_to = [\"@team.example\"]\ntemplates_dir = \"{}\"", folder.path().display());
+    let world = World::with(Settings { mail, ..Settings::default() }).await;
+    world.user("user-1").await;
+    let item = world.item("user-1", bank("Flawed Bank")).await;
+    world.breaks(&item).await;
+    world.after(minutes(31)).await;
+    let (_, page) = world.get("/v1/letters").await;
+    assert_eq!(page["data"][0]["status"], "bounced", "{page}");
+    assert!(page["data"][0]["reply"].as_str().is_some_and(|why| why.contains("undefined value")), "{page}");
     world.end().await;
 }
 
