@@ -100,7 +100,7 @@ pub enum Command {
     Events(events::Args),
     /// Says why an Item is as it is, why its user was written to, and what comes next.
     Explain(explain::Args),
-    /// Looks at letters without sending any, or sends one sample to try the way.
+    /// Looks at letters without sending any, sends one sample to try the way, or writes the templates out.
     Letter(letter::Args),
     /// Prints what a shell needs to complete these commands.
     Completions(completions::Args),

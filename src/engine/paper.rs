@@ -32,8 +32,8 @@ pub fn address(config: &Config, path: &str) -> String {
     format!("{}/{path}", config.server.public_url.as_str().trim_end_matches('/'))
 }
 
-/// A letter of a kind with invented facts, as the configuration would have it: its brand, and links that lead where all its
-/// links lead, so that the operator sees the host that users are to trust. Nothing if there is no such kind.
+/// A letter of a kind with invented facts, as the configuration would have it: its brand, and links that lead where all
+/// its links lead, so that the operator sees the host that users are to trust. Nothing if there is no such kind.
 #[must_use]
 pub fn sample(config: &Config, kind: &str, language: Language) -> Option<Letter> {
     let letter = sample::letter(kind, brand(config), language)?;

@@ -19,5 +19,6 @@ pub mod sample;
 pub mod server;
 pub mod smtp;
 pub mod stage;
+pub mod starter;
 mod wire;
 pub mod words;

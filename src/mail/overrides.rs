@@ -18,7 +18,7 @@ use crate::domain::language::Language;
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
 /// The tables of a language's words that are its grammar, and no sentences.
-const GRAMMAR: [&str; 2] = ["date", "bank"];
+pub(super) const GRAMMAR: [&str; 2] = ["date", "bank"];
 
 /// A template of the operator's.
 pub(super) struct Override {

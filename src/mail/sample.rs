@@ -32,8 +32,8 @@ pub const KINDS: [&str; 17] = [
     "long_names",
 ];
 
-/// What stands in a link in the place of a token, where a sample leads to a real host. Tokens have two halves, so this is none:
-/// the page behind it says that the link no longer works.
+/// What stands in a link in the place of a token, where a sample leads to a real host. Tokens have two halves, so this is
+/// none: the page behind it says that the link no longer works.
 pub const DEAD_TOKEN: &str = "only-a-sample";
 
 const PLATYPUS: Option<&str> = Some("First Platypus Bank");

@@ -20,8 +20,12 @@ use crate::domain::language::Language;
 const FUEL: u64 = 1_000_000;
 
 /// The names of the layouts, which are those of an operator's files too.
-const HTML: &str = "letter.html";
-const TEXT: &str = "letter.txt";
+pub(super) const HTML: &str = "letter.html";
+pub(super) const TEXT: &str = "letter.txt";
+
+/// The layouts as they are built into the program.
+pub(super) const HTML_LAYOUT: &str = include_str!("layout/letter.html");
+pub(super) const TEXT_LAYOUT: &str = include_str!("layout/letter.txt");
 
 /// The layout and the words of some languages, read once at start. The three environments do not see each other: what is
 /// not escaped cannot be drawn into what is.
@@ -112,14 +116,8 @@ impl Templates {
             places: BTreeMap::new(),
         };
         let mut faults = Vec::new();
-        templates
-            .html
-            .add_template(HTML, include_str!("layout/letter.html"))
-            .map_err(|error| vec![wrong(HTML, &error)])?;
-        templates
-            .text
-            .add_template(TEXT, include_str!("layout/letter.txt"))
-            .map_err(|error| vec![wrong(TEXT, &error)])?;
+        templates.html.add_template(HTML, HTML_LAYOUT).map_err(|error| vec![wrong(HTML, &error)])?;
+        templates.text.add_template(TEXT, TEXT_LAYOUT).map_err(|error| vec![wrong(TEXT, &error)])?;
         for (language, words) in words {
             let file = format!("{}/words.toml", language.tag());
             let sentences = overrides::sentences(words).map_err(|fault| vec![fault.within(&file)])?;

@@ -133,3 +133,43 @@ async fn a_template_that_does_not_work_is_told_with_its_line_and_nothing_starts(
     }
     world.end().await;
 }
+
+#[tokio::test]
+async fn templates_that_are_written_out_serve_at_once_and_are_never_overwritten() {
+    let world = World::new().await;
+    let folder = world.config_file().with_file_name("templates");
+    let into = folder.display().to_string();
+    let said = world.relinkd(&["letter", "templates", "--into", &into]).await.well();
+    let named: Vec<String> = ["letter.html", "letter.txt", "en.toml", "es.toml", "fr.toml"]
+        .map(|file| format!("FOLDER/templates/{file}"))
+        .into();
+    assert_eq!(said.lines().collect::<Vec<_>>(), named);
+
+    let with = [("[mail]", "[mail]\ntemplates_dir = \"templates\"")];
+    world.relinkd_with(&["check"], &with).await.well();
+    let built_in = world.relinkd(&["letter", "preview", "--all"]).await.well();
+    assert_eq!(world.relinkd_with(&["letter", "preview", "--all"], &with).await.well(), built_in);
+
+    fs::remove_file(folder.join("letter.html")).expect("removed");
+    fs::write(folder.join("en.toml"), "[greeting]\nnamed = \"Dear {{ name }},\"\n").expect("written");
+    let output = world.relinkd(&["letter", "templates", "--into", &into, "--language", "en"]).await;
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
+    assert_eq!(
+        output.stderr,
+        "relinkd: FOLDER/templates/letter.txt, FOLDER/templates/en.toml are there already, so nothing was written: \
+         name another folder\n"
+    );
+    assert!(!folder.join("letter.html").exists());
+    assert!(fs::read_to_string(folder.join("en.toml")).expect("it is there").contains("Dear"));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn templates_of_a_language_that_is_off_are_written_with_a_word_on_it() {
+    let world = World::new().await;
+    let into = world.config_file().with_file_name("german").display().to_string();
+    let output = world.relinkd(&["letter", "templates", "--into", &into, "--language", "de"]).await;
+    assert!(output.stderr.contains("\"de\" is in [mail] languages"), "{output:?}");
+    assert!(output.well().ends_with("FOLDER/german/de.toml\n"));
+    world.end().await;
+}

@@ -10,9 +10,9 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::{Theme, kind, language};
-use crate::cli::{DEFAULT_CONFIG, EXIT_USAGE, environment};
-use crate::config::{self, Config};
+use super::{Theme, configuration, kind, language};
+use crate::cli::EXIT_USAGE;
+use crate::config::Config;
 use crate::domain::language::Language;
 use crate::engine::paper;
 use crate::mail::letter::{Brand, Letter, Rendered, Templates};
@@ -93,13 +93,10 @@ pub fn run(config: &Path, args: &Args) -> ExitCode {
 }
 
 fn read(path: &Path, args: &Args) -> Result<Paper, String> {
-    let is_missing = path == Path::new(DEFAULT_CONFIG) && !path.exists();
-    let config = if is_missing {
+    let config = configuration(path)?;
+    if config.is_none() {
         eprintln!("There is no {}: an invented brand writes.", path.display());
-        None
-    } else {
-        Some(config::load(path, environment()).map_err(|faults| faults.to_string())?)
-    };
+    }
     let on = config.as_ref().map_or_else(|| Language::BY_DEFAULT.to_vec(), |config| config.mail.languages.clone());
     let languages = match (args.language, args.all) {
         (Some(language), _) => vec![language],
