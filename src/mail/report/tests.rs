@@ -58,6 +58,16 @@ fn the_path_names_the_letter_where_nothing_is_returned() {
 }
 
 #[test]
+fn a_report_from_a_pipe_has_a_line_and_heads_of_the_mail_servers() {
+    let bare = report(GONE, "Content-Type: text/plain\r\n\r\nnothing\r\n").replace("\r\n", "\n");
+    for head in ["Delivered-To", "X-Original-To", "Envelope-to"] {
+        let piped = format!("From MAILER-DAEMON  Mon Nov 23 09:00:00 2026\n{head}: bounces+{ID}@app.example\n{bare}");
+        let found = read(piped.as_bytes(), None).expect("a report");
+        assert_eq!((found.letter, found.fate), (Some(letter()), Fate::Gone), "{head}");
+    }
+}
+
+#[test]
 fn what_is_said_decides_and_the_status_where_nothing_is() {
     let fate = |status: &str| read(report(status, &headers()).as_bytes(), None).map(|report| report.fate);
     assert_eq!(fate("Action: failed\r\nStatus: 5.1.1"), Some(Fate::Gone));
