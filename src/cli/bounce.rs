@@ -1,6 +1,6 @@
 //! `relinkd bounce`: takes a report of failed delivery or of abuse from a mail server's pipe.
 //!
-//! [`SET_UP`] says how such a pipe is made, and docs/operations.md says more. A mail server that pipes understands the exit
+//! The help says how such a pipe is made, and docs/operations.md says more. A mail server that pipes understands the exit
 //! codes of sysexits.h, so this command has one more than the others.
 
 use std::io::Read as _;

@@ -1,5 +1,5 @@
 //! What an operator's own templates begin with: the built-in layouts and words, as files that
-//! [`overrides`](super::overrides) reads as they are. Called by the command line, which writes them.
+//! `overrides` reads as they are. Called by the command line, which writes them.
 
 use super::overrides::GRAMMAR;
 use super::words::{HTML, HTML_LAYOUT, TEXT, TEXT_LAYOUT, built_in};
