@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod inbox;
 mod items;
+mod letter_outcome;
 mod letter_views;
 mod letters;
 mod links;
@@ -46,8 +47,9 @@ pub use inbox::{
     Age, Backlog, Known, ListedWebhook, Meaning, NewWebhook, PARKED_MAX, PARKED_PER_ITEM_MAX, Receipt, STRANGERS_MAX,
     Source, Unless, Unread, Verdict, WebhookFilter,
 };
+pub use letter_outcome::{LetterOutcome, Refusal};
 pub use letter_views::{LetterFilter, LetterView, LineView, Outgoing};
-pub use letters::{Begun, ClaimedLetter, LetterOutcome, OnItsWay, Refusal};
+pub use letters::{Begun, ClaimedLetter, OnItsWay};
 pub use links::{LINK_LIFE, Purpose, Session};
 pub use migrations::{SCHEMA, VERSION};
 pub use operations::{

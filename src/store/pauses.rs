@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::columns::{Record, ms, name_of};
 use super::error::StoreError;
 use super::events;
-use super::letters::{LetterOutcome, Refusal};
+use super::letter_outcome::{LetterOutcome, Refusal};
 use crate::domain::bounces::{WINDOW, are_an_alarm, wait_before_try};
 use crate::domain::provider::Cap;
 

@@ -14,7 +14,8 @@ use crate::domain::fresh_link::{ASKED_SPAN, Answer};
 use crate::domain::ids::{InstitutionId, LetterId, UserId};
 use crate::domain::item::Item;
 use crate::domain::provider::Caps;
-use crate::store::letters::{LetterOutcome, Waiting};
+use crate::store::letter_outcome::{self, LetterOutcome};
+use crate::store::letters::Waiting;
 use crate::store::steps::{Rule, Told};
 use crate::store::users::Profile;
 use crate::store::{Purpose, Store, items, letters, links, pauses, users};
@@ -159,7 +160,7 @@ impl Store {
 /// Takes back a letter that waits, in favour of one that says more.
 fn withdraw(connection: &Connection, rule: &Rule, letter: &Waiting, told: &mut Vec<Told>) -> Result<()> {
     let why = "there was more to say before it could leave: another letter says it all".to_owned();
-    letters::settle(connection, letter.id, &LetterOutcome::Withheld { why }, rule.now)?;
+    letter_outcome::settle(connection, letter.id, &LetterOutcome::Withheld { why }, rule.now)?;
     if let Some(provider) = &letter.counted_at {
         pauses::count_back(connection, provider, rule.now)?;
     }

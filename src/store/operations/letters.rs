@@ -17,8 +17,9 @@ use crate::domain::ids::{InstitutionId, ItemId, LetterId, UserId};
 use crate::domain::item::{Item, RemovalReason};
 use crate::domain::policy::Policy;
 use crate::domain::provider::{Cap, Caps};
+use crate::store::letter_outcome::{self, LetterOutcome, Refusal};
 use crate::store::letter_views::{self, LetterFilter, LetterView, Outgoing};
-use crate::store::letters::{Begun, ClaimedLetter, LetterOutcome, OnItsWay, Refusal};
+use crate::store::letters::{Begun, ClaimedLetter, OnItsWay};
 use crate::store::pauses::{Ender, Pause, PauseReason};
 use crate::store::seal::Sealer;
 use crate::store::steps::{Rule, Told};
@@ -227,7 +228,7 @@ impl Store {
         let operation = move |connection: &Connection| {
             let mut settled = Settled::default();
             let outcome = pauses::doubted(connection, outcome.clone(), rule.now)?;
-            letters::settle(connection, letter.id, &outcome, rule.now)?;
+            letter_outcome::settle(connection, letter.id, &outcome, rule.now)?;
             let told = &mut settled.told;
             match &outcome {
                 LetterOutcome::SenderAtFault { why, .. } => {
