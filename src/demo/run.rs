@@ -24,6 +24,13 @@ pub const API_KEY: &str = "demo-key-demo-key-demo-key-demo-key";
 /// How often the demo looks whether a connection has ended.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// When a webhook that was not answered 200 is sent again. Plaid does so too, but nobody waits minutes at a demo whose
+/// disk stood still for a moment.
+const RETRIES: [Duration; 60] = [Duration::from_secs(1); 60];
+
+/// How long its own daemon may take to take an Item: beyond it something hangs.
+const REGISTER_LIMIT: Duration = Duration::from_secs(60);
+
 /// What the demo listens on.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
@@ -86,6 +93,7 @@ impl Demo {
         let options = plaid::Options {
             address: addresses.plaid,
             skip: Some(Arc::new(move |by| moved.advance(by))),
+            retries: RETRIES.to_vec(),
             ..plaid::Options::new(Arc::clone(&now))
         };
         let plaid = FakePlaid::start(options)
@@ -276,6 +284,6 @@ fn demo_config(text: &str) -> anyhow::Result<Config> {
 }
 
 async fn put(http: &reqwest::Client, url: &str, body: &serde_json::Value) -> anyhow::Result<()> {
-    let request = http.put(url).bearer_auth(API_KEY).json(body).timeout(Duration::from_secs(10));
+    let request = http.put(url).bearer_auth(API_KEY).json(body).timeout(REGISTER_LIMIT);
     request.send().await?.error_for_status().map(drop).context("the demo's daemon does not take its Items")
 }

@@ -19,7 +19,7 @@ const SQLITE_MIN: i32 = 3_051_003;
 
 /// How long the writer waits for whoever else holds the file: our own checkpoint on a slow disk, or another program. What
 /// waits with it is answered late rather than refused.
-const WRITER_PATIENCE: Duration = Duration::from_secs(30);
+const WRITER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection that is ready to write, and the lock that keeps other processes out.
 pub(crate) struct Opened {
@@ -85,7 +85,9 @@ fn private_file(path: &Path) -> Result<(), OpenError> {
 /// file, and closing the last connection that can write would put a newer store's log into it.
 fn look(path: &Path) -> Result<Found, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    migrations::look(&Connection::open_with_flags(path, flags)?)
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(WRITER_PATIENCE)?;
+    migrations::look(&connection)
 }
 
 /// Keeps the plan of a statement from depending on the values that are bound to it. Without this SQLite looks at the value

@@ -24,6 +24,9 @@ use crate::demo::signer::Signer;
 /// How long Plaid waits for the answer to a webhook.
 const WEBHOOK_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long a connection may lie unused: less than the daemon keeps it, or a webhook would now and then meet its end.
+const IDLE_MAX: Duration = Duration::from_secs(5);
+
 /// Everything behind the front door.
 pub(super) struct World {
     pub(super) options: Options,
@@ -67,6 +70,7 @@ impl World {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(WEBHOOK_LIMIT)
+            .pool_idle_timeout(IDLE_MAX)
             .build()?;
         let mut state = State {
             seed: options.seed,
