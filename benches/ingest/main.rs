@@ -127,8 +127,13 @@ fn run(plan: &Plan) -> anyhow::Result<()> {
     report::print(&rounds, memory);
     let answered: u64 = rounds.iter().map(|round| round.whole.answered).sum();
     let kept = plaid::count_inbox(&store)?;
-    println!("\nanswered 200 {answered}, rows in the inbox {kept}");
-    ensure!(answered == kept, "{answered} webhooks were answered 200, and {kept} are in the inbox");
+    // What waited for a disk that stood still may have been kept after its answer.
+    let slow: u64 = rounds.iter().map(|round| round.whole.slow).sum();
+    println!("\nanswered 200 {answered}, rows in the inbox {kept}, answered 503 by a disk that stood still {slow}");
+    ensure!(
+        answered <= kept && kept <= answered + slow,
+        "{answered} webhooks were answered 200, {slow} by a disk that stood still, and {kept} are in the inbox"
+    );
     Ok(())
 }
 

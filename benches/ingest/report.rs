@@ -10,6 +10,8 @@ use serde_json::Value;
 pub struct Load {
     /// How many webhooks were answered 200.
     pub answered: u64,
+    /// How many were answered 503 because the disk stood still.
+    pub slow: u64,
     seconds: f64,
     /// Latencies in microseconds.
     p50: f64,
@@ -29,6 +31,7 @@ impl Load {
         ensure!(refused == 0, "{refused} webhooks were answered otherwise than 200");
         Ok(Self {
             answered: said["answered"].as_u64().context("no count")?,
+            slow: said["slow"].as_u64().context("no count of what was slow")?,
             seconds: number(said, "seconds")?,
             p50: number(said, "p50")?,
             p99: number(said, "p99")?,

@@ -114,6 +114,6 @@ pub fn check(directory: &Path, letters: usize) -> anyhow::Result<()> {
 
 fn open(directory: &Path) -> anyhow::Result<Connection> {
     let connection = Connection::open(directory.join(STORE)).context("the store does not open")?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(Duration::from_secs(60))?;
     Ok(connection)
 }

@@ -32,6 +32,9 @@ use report::{Import, Latencies};
 /// What a list or a lookup may take, 99 times in 100, beside what the machine takes for itself.
 const LIST_MS_MAX: f64 = 10.0;
 
+/// How often lists are measured at most before one of them is called slow.
+const MEASURED_MAX: usize = 5;
+
 /// How many Items a small run has.
 const QUICK: usize = 20_000;
 
@@ -75,23 +78,37 @@ fn run(items: usize) -> anyhow::Result<()> {
     population::live(directory.path(), items)?;
     let mut daemon = Child::start(&["serve", folder, &plaid])?;
     let client = Client::of(&daemon.hear()?)?;
-    let lists = runtime.block_on(client.lists(items))?;
+    let mut lists = runtime.block_on(client.lists(items))?;
+    let mut slow = too_slow(&lists, items);
+    // A list that is slow is slow each time; a neighbour on the same cores is not there each time.
+    for _ in 1..MEASURED_MAX {
+        if slow.is_empty() {
+            break;
+        }
+        println!("measured again: {}", slow.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join("; "));
+        lists = runtime.block_on(client.lists(items))?;
+        let again = too_slow(&lists, items);
+        slow = again.into_iter().filter(|(name, _)| slow.iter().any(|(before, _)| before == name)).collect();
+    }
     let memory = daemon.memory_mib()?;
     daemon.ask("stop")?;
     drop(daemon);
     report::lists(&lists, memory);
     report::plans(&runtime.block_on(daemon::plans(directory.path()))?);
-    // On a machine that does other things, what answers without the store waits too; a small run judges medians alone.
+    ensure!(slow.is_empty(), "slower than {LIST_MS_MAX} ms, {MEASURED_MAX} times: {slow:?}");
+    Ok(())
+}
+
+/// The lists that took longer than allowed, and how long they took. On a machine that does other things, what answers
+/// without the store waits too; a small run judges medians alone.
+fn too_slow(lists: &[(String, Latencies)], items: usize) -> Vec<(String, String)> {
     let machine = lists.iter().find(|(name, _)| name == client::NOTHING).map_or(0.0, |(_, times)| times.p99());
-    for (name, latencies) in &lists {
+    let judge = |(name, latencies): &(String, Latencies)| {
         let (p50, p99) = (latencies.p50(), latencies.p99());
         let slow = p50 > LIST_MS_MAX + machine || items > QUICK && p99 > LIST_MS_MAX + machine;
-        ensure!(
-            !slow,
-            "{name}: {p50:.1} ms at the median, {p99:.1} at the 99th percentile; at most {LIST_MS_MAX} are allowed"
-        );
-    }
-    Ok(())
+        slow.then(|| (name.clone(), format!("{p50:.1} ms at the median, {p99:.1} at the 99th percentile")))
+    };
+    lists.iter().filter_map(judge).collect()
 }
 
 /// Imports all rows, and meanwhile writes something else now and then, as a webhook would.
