@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use url::Url;
 
 use relinkd::demo::signer::Signer;
@@ -18,6 +17,7 @@ use relinkd::plaid::client::{
 use relinkd::plaid::key::KeyError;
 
 use crate::loopback::{Loopback, Reply, SECRET, options};
+use crate::process::free_address;
 
 /// A token that may be nowhere but in the body of a request.
 const CANARY: &str = "access-sandbox-c0ffee00-1111-4222-8333-444444444444";
@@ -224,9 +224,7 @@ async fn a_slow_answer_is_cut_by_the_time_limit() {
 
 #[tokio::test]
 async fn nobody_there() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let url = Url::parse(&format!("http://{}", listener.local_addr().expect("bound"))).expect("an address");
-    drop(listener);
+    let url = Url::parse(&format!("http://{}", free_address())).expect("an address");
     let client = Client::new(&options(url.clone())).expect("a client");
     let error = client.item_get(&token()).await.expect_err("nobody");
     assert!(matches!(&error, CallError::Unreachable { cause } if cause.contains("refused")), "{error:?}");

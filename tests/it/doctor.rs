@@ -1,6 +1,8 @@
 //! `relinkd check --online`: the real binary looks at a fake Plaid, a running daemon, mail servers and a DNS server, each in
 //! health and with its faults.
 
+use std::time::Instant;
+
 use jiff::SignedDuration;
 use relinkd::demo::plaid::{Answer, Fault};
 use serde_json::{Value, json};
@@ -10,7 +12,7 @@ use crate::harness::dns::{DnsServer, Says, text};
 use crate::harness::mail_server::{MailServer, Mood};
 use crate::harness::{Settings, World, bank, hours, minutes};
 use crate::loopback::{Loopback, Reply};
-use crate::process::free_address;
+use crate::process::{LIMIT, free_address};
 
 /// A domain as it should be.
 async fn good_domain() -> DnsServer {
@@ -23,6 +25,9 @@ async fn good_domain() -> DnsServer {
 }
 
 async fn check(world: &World, dns: &DnsServer, more: &[&str], changes: &[(&str, &str)]) -> Output {
+    // The command gives the daemon ten seconds, which a disk that stands still may take.
+    let begun = Instant::now();
+    while world.waits_for_the_disk().await && begun.elapsed() < LIMIT {}
     let dns = dns.address.to_string();
     let output = world.relinkd_with(&[&["check", "--online", "--dns", &dns], more].concat(), changes).await;
     Output { stdout: numbers_masked(&output.stdout), ..output }

@@ -10,7 +10,9 @@ pub mod events;
 pub mod mail_server;
 pub mod repair;
 mod returned;
+mod says;
 pub mod store;
+mod time;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use relinkd::config::{self, Config};
 use relinkd::daemon::Daemon;
 use relinkd::demo::mailbox::{self, Letter, Mailbox};
-use relinkd::demo::plaid::{self, Act, Bank, Delivery, FakePlaid, Item, NewItem, Sent};
+use relinkd::demo::plaid::{self, Bank, FakePlaid, Item, NewItem};
 use relinkd::engine::clock::Clock;
 use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
@@ -29,18 +31,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::process::free_address;
+use crate::process::{IDLE_MAX, LIMIT, free_address};
 pub use repair::Pressed;
-
-/// How long a daemon may take until it is quiet: much, for machines with little, but less than its longest sleep. A wake-up
-/// that somebody forgot is found so.
-const QUIET_WITHIN: Duration = Duration::from_secs(25);
 
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_millis(4);
-
-/// How many appointments a jump may meet. A daemon that makes more than that appointments turns in a circle.
-const APPOINTMENTS_MAX: u32 = 4000;
 
 const API_KEY: &str = "story-key-story-key-story-key-story-key";
 
@@ -117,7 +112,7 @@ impl World {
             clock,
             plaid,
             mailbox,
-            http: client.timeout(Duration::from_secs(60)).build().expect("a client"),
+            http: client.timeout(LIMIT).pool_idle_timeout(IDLE_MAX).build().expect("a client"),
             folder: tempfile::tempdir().expect("a folder"),
             configuration: String::new(),
             public_url: String::new(),
@@ -285,77 +280,6 @@ impl World {
     }
 }
 
-/// What happens at Plaid.
-impl World {
-    /// Something happens to an Item, and Plaid says what it says about it.
-    pub async fn says(&self, item: &Item, act: Act) {
-        let sent = self.plaid.act(&item.id, act, Delivery::Send).await.expect("the Item is there");
-        let sent = sent.expect("Plaid sends a webhook");
-        assert_eq!(sent.status(), Some(200), "{sent:?}");
-        self.quiet().await;
-    }
-
-    /// Something happens to an Item, and nobody hears of it.
-    pub async fn secretly(&self, item: &Item, act: Act) {
-        self.plaid.act(&item.id, act, Delivery::Lose).await.expect("the Item is there");
-    }
-
-    /// Plaid says these words, whatever the truth is.
-    pub async fn plaid_says(&self, body: Value) -> Sent {
-        self.plaid_says_signed(body, plaid::SignOptions::default()).await
-    }
-
-    pub async fn plaid_says_signed(&self, body: Value, sign: plaid::SignOptions) -> Sent {
-        let sent = self.plaid.send_webhook(&self.webhook_url(), body, sign).await;
-        assert_eq!(sent.status(), Some(200), "{sent:?}");
-        self.quiet().await;
-        sent
-    }
-
-    /// The login of an Item breaks.
-    pub async fn breaks(&self, item: &Item) {
-        self.says(item, Act::BreakLogin { code: "ITEM_LOGIN_REQUIRED".to_owned(), reason: None }).await;
-    }
-}
-
-/// Time.
-impl World {
-    /// Lets time pass: from one appointment to the next, and each is kept before the clock goes on.
-    pub async fn after(&self, wait: SignedDuration) {
-        let target = self.clock.now() + wait;
-        for _ in 0..APPOINTMENTS_MAX {
-            self.quiet().await;
-            let now = self.clock.now();
-            match self.next_appointment().filter(|at| *at < target) {
-                Some(at) => self.clock.advance(at.duration_since(now).max(SignedDuration::ZERO)),
-                None => {
-                    self.clock.advance(target.duration_since(now).max(SignedDuration::ZERO));
-                    return self.quiet().await;
-                }
-            }
-        }
-        panic!("more than {APPOINTMENTS_MAX} appointments: {:?}", self.leftovers());
-    }
-
-    /// Time passes while nobody looks: the clock jumps at once. For a daemon that is down, or a machine that slept.
-    pub fn sleeps(&self, wait: SignedDuration) {
-        self.clock.advance(wait);
-    }
-
-    /// Waits until nothing is due and nothing under way.
-    pub async fn quiet(&self) {
-        let began = Instant::now();
-        loop {
-            let busy = self.busy();
-            if busy.is_empty() {
-                return;
-            }
-            assert!(began.elapsed() < QUIET_WITHIN, "not quiet: {busy:?}");
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-}
-
 /// What is to be seen.
 impl World {
     /// The letters that arrived, oldest first.
@@ -444,7 +368,7 @@ impl World {
     pub async fn start(&mut self) {
         let began = Instant::now();
         while let Err(error) = self.launch().await {
-            assert!(began.elapsed() < QUIET_WITHIN, "{error:#}");
+            assert!(began.elapsed() < LIMIT, "{error:#}");
             tokio::time::sleep(LOOK_EVERY).await;
         }
         self.quiet().await;

@@ -15,6 +15,10 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 /// The key of the API.
 pub const API_KEY: &str = "0123456789abcdef0123456789abcdef";
 
+/// How long a connection may lie unused: less than the ten seconds after which the daemon closes it, or a request would
+/// now and then meet the end.
+pub const IDLE_MAX: Duration = Duration::from_secs(5);
+
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_relinkd");
 
@@ -35,7 +39,8 @@ impl Site {
     pub fn with(plaid_url: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (public, private) = (free_address(), free_address());
-        let site = Self { folder, public, private, http: reqwest::Client::new() };
+        let http = reqwest::Client::builder().pool_idle_timeout(IDLE_MAX).build().expect("a client");
+        let site = Self { folder, public, private, http };
         std::fs::write(site.config(), configuration(plaid_url, public, private) + more).expect("written");
         site
     }

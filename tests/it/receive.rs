@@ -17,12 +17,16 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 
-use crate::process::{LIMIT, configuration};
+use crate::process::{IDLE_MAX, LIMIT, configuration};
 use crate::signature::{BODY, KID, hostile};
 use crate::small_plaid::SmallPlaid;
 use crate::store::item_id;
 
 const SIGNATURE: &str = "plaid-verification";
+
+/// The daemon gives itself nine seconds for a webhook, and ten for a request's head. What took longer than this was cut
+/// by that, and shows nothing.
+const ENOUGH: Duration = Duration::from_secs(8);
 
 /// A daemon in this process, with a Plaid that has one key.
 struct World {
@@ -34,11 +38,11 @@ struct World {
     http: reqwest::Client,
 }
 
-async fn daemon(plaid: &SmallPlaid, clock: &Clock, folder: &Path) -> Daemon {
+async fn daemon(plaid: &SmallPlaid, clock: &Clock, folder: &Path) -> anyhow::Result<Daemon> {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let text = configuration(&plaid.url, any, any).replace("[plaid]", "trusted_proxies = [\"127.0.0.1\"]\n[plaid]");
     let config = config::from_text(&text, "relinkd.toml", std::iter::empty(), folder).expect("a configuration");
-    Daemon::start(config, clock.clone()).await.expect("it starts")
+    Daemon::start(config, clock.clone()).await
 }
 
 impl World {
@@ -46,15 +50,29 @@ impl World {
         let (plaid, signer, clock) = (SmallPlaid::start().await, Signer::new(KID), Clock::system());
         plaid.knows(&signer);
         let folder = tempfile::tempdir().expect("a folder");
-        let daemon = daemon(&plaid, &clock, folder.path()).await;
-        Self { plaid, signer, daemon, clock, folder, http: reqwest::Client::new() }
+        let daemon = daemon(&plaid, &clock, folder.path()).await.expect("it starts");
+        let http = reqwest::Client::builder().pool_idle_timeout(IDLE_MAX).build().expect("a client");
+        Self { plaid, signer, daemon, clock, folder, http }
     }
 
-    /// Stops the daemon and starts it again on the same store.
+    /// Stops the daemon and starts it again on the same store. The old one's threads may need a moment to let go of it.
     async fn restarted(self) -> Self {
         self.daemon.stop().await;
-        let daemon = daemon(&self.plaid, &self.clock, self.folder.path()).await;
-        Self { daemon, ..self }
+        let begun = Instant::now();
+        loop {
+            match daemon(&self.plaid, &self.clock, self.folder.path()).await {
+                Ok(daemon) => return Self { daemon, ..self },
+                Err(error) => assert!(begun.elapsed() < LIMIT, "{error:#}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Another program's connection to the store.
+    fn raw(&self) -> rusqlite::Connection {
+        let raw = rusqlite::Connection::open(self.folder.path().join("relinkd.db")).expect("a database");
+        raw.busy_timeout(LIMIT).expect("a time limit");
+        raw
     }
 
     fn now(&self) -> i64 {
@@ -228,37 +246,63 @@ async fn a_deadline_with_more_digits_than_are_kept_is_still_the_same_when_it_is_
     assert_eq!(world.state("item-1").await, State::PendingExpiration, "nobody renewed it");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_unknown_keys_cost_ten_questions_and_delay_nobody() {
+/// What came of a thousand webhooks under unknown keys while Plaid did not answer, if it came soon enough.
+struct Forged {
+    /// How often Plaid was asked.
+    asked: usize,
+    /// What the forgers were answered.
+    answers: Vec<u16>,
+    /// What Plaid was answered meanwhile.
+    known: Vec<u16>,
+    rows: usize,
+}
+
+async fn a_thousand_unknown_keys() -> Option<Forged> {
     let world = World::new().await;
     assert_eq!(world.plaid_says_at(BODY, 0).await, 200, "the key is known");
     let before = world.plaid.key_fetches();
     world.plaid.inner.silent.store(true, Ordering::SeqCst);
-    let mut forged = JoinSet::new();
-    for n in 0..1_000 {
+    let forge = |n: usize| {
         let mut headers = signed(&Signer::new(&format!("unknown-{n}")).sign(BODY, world.now()));
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             headers.insert("x-forwarded-for", HeaderValue::from_static("52.21.26.131"));
         }
-        forged.spawn(world.request(headers, BODY).send());
+        world.request(headers, BODY)
+    };
+    // All are signed before the first is sent, so that they come at once.
+    let requests: Vec<_> = (0..1_000).map(forge).collect();
+    let begun = Instant::now();
+    let mut forged = JoinSet::new();
+    for request in requests {
+        forged.spawn(request.send());
     }
     wait("Plaid is asked", async || world.plaid.key_fetches() > before).await;
     // Who had to wait for Plaid would be told 503.
+    let mut known = Vec::new();
     for _ in 0..5 {
-        assert_eq!(world.plaid_says_at(BODY, 0).await, 200, "a known key's webhook is taken meanwhile");
+        known.push(world.plaid_says_at(BODY, 0).await);
     }
     world.plaid.inner.silent.store(false, Ordering::SeqCst);
-    let mut answers: Vec<u16> = Vec::new();
-    for answer in forged.join_all().await {
-        answers.push(answer.expect("an answer").status().as_u16());
+    let answers = forged.join_all().await.into_iter();
+    let answers = answers.map(|answer| answer.expect("an answer").status().as_u16()).collect();
+    let (soon, asked, rows) = (begun.elapsed() < ENOUGH, world.plaid.key_fetches() - before, world.rows().await.len());
+    soon.then_some(Forged { asked, answers, known, rows })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_unknown_keys_cost_ten_questions_and_delay_nobody() {
+    for _ in 0..5 {
+        let Some(Forged { asked, answers, known, rows }) = a_thousand_unknown_keys().await else { continue };
+        assert_eq!(known, [200; 5], "a known key's webhook is taken meanwhile");
+        let count = |status: u16| answers.iter().filter(|answer| **answer == status).count();
+        // A new minute may begin meanwhile, with a new budget.
+        assert!((5..=20).contains(&asked), "{asked}");
+        assert_eq!(count(401), asked, "Plaid knows none of these");
+        assert_eq!(count(503), 1_000 - asked, "nobody knows of the others, so Plaid is to try again");
+        assert_eq!(rows, 6);
+        return;
     }
-    let count = |status: u16| answers.iter().filter(|answer| **answer == status).count();
-    let asked = world.plaid.key_fetches() - before;
-    // A new minute may begin meanwhile, with a new budget.
-    assert!((5..=20).contains(&asked), "{asked}");
-    assert_eq!(count(401), asked, "Plaid knows none of these");
-    assert_eq!(count(503), 1_000 - asked, "nobody knows of the others, so Plaid is to try again");
-    assert_eq!(world.rows().await.len(), 6);
+    panic!("five times it took longer than {ENOUGH:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -313,7 +357,7 @@ async fn while_plaid_is_away_a_new_key_is_503_and_a_kept_one_works_after_a_resta
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_disk_refuses_is_503_and_works_again_later() {
     let world = World::new().await;
-    let raw = rusqlite::Connection::open(world.folder.path().join("relinkd.db")).expect("a database");
+    let raw = world.raw();
     raw.execute_batch("create trigger fail before insert on inbox begin select raise(rollback, 'as a bad disk'); end")
         .expect("SQL");
     assert_eq!(world.plaid_says_at(BODY, 0).await, 503);
@@ -328,7 +372,7 @@ async fn too_much_at_once_is_429_with_a_time_to_wait() {
     assert_eq!(world.plaid_says_at(BODY, 0).await, 200, "the key is known");
     let store = &world.daemon.engine.store;
     // Another program writes, so the writer waits, and its queue fills.
-    let raw = rusqlite::Connection::open(world.folder.path().join("relinkd.db")).expect("a database");
+    let raw = world.raw();
     raw.execute_batch("begin immediate").expect("SQL");
     let appending = (0..6_000).map(|_| {
         let webhook = store.seal_webhook(world.clock.now(), world.clock.now(), Age::Fresh, [1; 32], b"x");
@@ -347,20 +391,34 @@ async fn too_much_at_once_is_429_with_a_time_to_wait() {
     assert_eq!(world.plaid_says_at(BODY, 0).await, 200, "and then it goes on");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn half_a_request_on_many_connections_delays_nobody() {
-    let world = World::new().await;
+/// Whether webhooks are taken while many connections are open that sent half a request; nothing if it took so long that
+/// those may have been closed.
+async fn beside_half_requests(world: &World) -> Option<bool> {
+    let begun = Instant::now();
     let mut slow = Vec::new();
     for _ in 0..300 {
         let mut stream = tokio::net::TcpStream::connect(world.daemon.public_address()).await.expect("it listens");
         stream.write_all(b"POST /plaid/webhook HTTP/1.1\r\nHost: x\r\nPlaid-Ver").await.expect("sent");
         slow.push(stream);
     }
+    let mut taken = true;
     for _ in 0..3 {
-        assert_eq!(world.plaid_says_at(BODY, 0).await, 200);
+        taken &= world.plaid_says_at(BODY, 0).await == 200;
     }
     // They are still open, and are so for ten seconds: who waits for them would have waited until they are cut.
     let mut byte = [0];
     let read = tokio::time::timeout(Duration::from_millis(1), slow[299].read(&mut byte)).await;
-    assert!(read.is_err(), "{read:?}");
+    (begun.elapsed() < ENOUGH).then_some(taken && read.is_err())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_request_on_many_connections_delays_nobody() {
+    let world = World::new().await;
+    for _ in 0..5 {
+        if let Some(delays_nobody) = beside_half_requests(&world).await {
+            assert!(delays_nobody, "webhooks are taken, and the others are still open");
+            return;
+        }
+    }
+    panic!("five times it took longer than {ENOUGH:?}");
 }

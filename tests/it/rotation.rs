@@ -23,7 +23,7 @@ const KEY: [u8; 32] = *b"canary-data-key-0123456789abcdef";
 const NEW: [u8; 32] = *b"another-data-key-0123456789abcde";
 
 /// How many users there are: enough that sealing them anew takes some kills.
-const USERS: usize = 2500;
+const USERS: usize = 10_000;
 
 /// Writes other keys into the configuration.
 fn configure(site: &Site, key: [u8; 32], old: &[[u8; 32]]) {
@@ -44,11 +44,15 @@ async fn fill(site: &Site) {
     let (store, now) =
         (Store::open(&site.store(), Sealer::new(&KEY, &[]), Clock::system().now()), Clock::system().now());
     let store = store.expect("a new store");
-    for n in 0..USERS {
+    let put = |n: usize| {
         let email = EmailAddress::parse(&format!("user-{n}@example.com")).expect("an address");
         let id = UserId::parse(format!("user-{n:04}")).expect("an id");
-        let profile = NewProfile { id, email: Some(email), name: None, locale: None, time_zone: None };
-        store.put_user(profile, now).await.expect("written");
+        store.put_user(NewProfile { id, email: Some(email), name: None, locale: None, time_zone: None }, now)
+    };
+    // Many share a commit; more than these would be more than the writer's queue holds.
+    for first in (0..USERS).step_by(1000) {
+        let written = futures_util::future::join_all((first..USERS.min(first + 1000)).map(put)).await;
+        assert!(written.iter().all(Result::is_ok));
     }
     store.close().await;
 }
@@ -98,17 +102,13 @@ async fn a_new_key_refuses_no_webhook_and_kills_on_the_way_lose_nothing() {
     }
     // How many of three depends on how soon each was seen to have gone on.
     assert!(kills >= 1, "it took long enough to be killed");
-    while !site.said().contains("can be removed from [store] data_keys_old") {
-        assert!(begun.elapsed() < LIMIT + LIMIT, "{}", site.said());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
     daemon.start_kill().expect("it runs");
     wait(&mut daemon).await;
     configure(&site, NEW, &[]);
     daemon = site.serve().await;
     traffic.until(traffic.count() + 100).await;
     traffic.end(senders).await;
-    assert_eq!(traffic.refused(), [0_u16; 0], "answers other than 200");
+    traffic.assert_none_is_refused();
     let user = site.api(Method::GET, "/v1/users/user-0777", None).await;
     assert_eq!(user["email"], "user-777@example.com");
     daemon.start_kill().expect("it runs");

@@ -1,14 +1,10 @@
 //! The application's side of the stream of events.
 
-use std::time::Duration;
-
 use reqwest::Response;
 use serde_json::Value;
 
 use super::{API_KEY, World};
-
-/// How long an event may take to come.
-const EVENT_WITHIN: Duration = Duration::from_secs(20);
+use crate::process::LIMIT;
 
 /// An open stream of events.
 pub struct News {
@@ -41,7 +37,7 @@ impl News {
                 assert_eq!(field("event"), data["type"].as_str());
                 return data;
             }
-            let chunk = tokio::time::timeout(EVENT_WITHIN, self.answer.chunk()).await.expect("an event in time");
+            let chunk = tokio::time::timeout(LIMIT, self.answer.chunk()).await.expect("an event in time");
             let chunk = chunk.expect("the stream goes on").expect("the stream goes on");
             self.text.push_str(std::str::from_utf8(&chunk).expect("text"));
         }
@@ -49,7 +45,14 @@ impl News {
 
     /// Whether the daemon ended the stream, with nothing more to say; not whether it was cut off.
     pub async fn ends(&mut self) -> bool {
-        let end = tokio::time::timeout(EVENT_WITHIN, self.answer.chunk()).await.expect("an end in time");
-        self.text.trim().is_empty() && matches!(end, Ok(None))
+        let rest = async {
+            while let Some(chunk) = self.answer.chunk().await? {
+                self.text.push_str(std::str::from_utf8(&chunk).expect("text"));
+            }
+            Ok::<_, reqwest::Error>(())
+        };
+        let end = tokio::time::timeout(LIMIT, rest).await.expect("an end in time");
+        // What only keeps the connection open says nothing.
+        end.is_ok() && !self.text.lines().any(|line| line.starts_with("data:"))
     }
 }

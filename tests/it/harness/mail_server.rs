@@ -8,6 +8,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::process::LIMIT;
+
 /// How it behaves from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mood {
@@ -61,7 +63,7 @@ impl MailServer {
     pub async fn saw(&self, count: usize) {
         let began = std::time::Instant::now();
         while self.letters().len() < count {
-            assert!(began.elapsed() < Duration::from_secs(20), "{} letters of {count}", self.letters().len());
+            assert!(began.elapsed() < LIMIT, "{} letters of {count}", self.letters().len());
             tokio::time::sleep(Duration::from_millis(4)).await;
         }
     }
@@ -73,10 +75,8 @@ impl MailServer {
 
     /// The verbs, once there are so many: a client that has gone may not have been heard to the end.
     pub async fn commands_once(&self, count: usize) -> Vec<String> {
-        for _ in 0..1_000 {
-            if self.commands().len() >= count {
-                break;
-            }
+        let began = std::time::Instant::now();
+        while self.commands().len() < count && began.elapsed() < LIMIT {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.commands()

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use relinkd::engine::clock::Clock;
 
 use super::World;
+use crate::process::LIMIT;
 
 /// What keeps a daemon from being quiet, and from when on; 0 is now.
 const BUSY: &str = "
@@ -50,7 +51,7 @@ const NEXT_QUESTION: &str = "
 
 fn look_into(path: &Path) -> Connection {
     let looking = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store is there");
-    looking.busy_timeout(std::time::Duration::from_secs(5)).expect("a time limit");
+    looking.busy_timeout(LIMIT).expect("a time limit");
     looking.execute_batch(TURNS).expect("a view");
     looking
 }
@@ -65,17 +66,18 @@ pub fn busy_in(path: &Path, clock: &Clock) -> Vec<String> {
     all.into_iter().filter(|(_, due_at)| *due_at <= now).map(|(what, _)| what).collect()
 }
 
-/// Every row of every table, as text.
+/// Every row of every table, as text; but not the one by which it is seen whether the store can be written.
 pub fn rows_in(path: &Path) -> Vec<String> {
     let store = look_into(path);
     let tables = "select name from sqlite_schema where type = 'table' and name not like 'sqlite_%' order by name";
     let mut names = store.prepare(tables).expect("the schema");
     let names = names.query_map([], |row| row.get::<_, String>(0)).expect("names");
-    names.flat_map(|name| table(&store, &name.expect("a name"))).collect()
+    let rows = names.flat_map(|name| table(&store, &name.expect("a name")));
+    rows.filter(|row| !row.starts_with("meta: probe | ")).collect()
 }
 
 impl World {
-    fn look(&self) -> Connection {
+    pub(super) fn look(&self) -> Connection {
         look_into(&self.store_path())
     }
 

@@ -5,10 +5,18 @@ use rusqlite::Connection;
 
 use super::one_item;
 use crate::harness::{World, bank, minutes};
+use crate::process::LIMIT;
+
+/// Another program's connection to the store, patient with the daemon's writer.
+fn beside(world: &World) -> Connection {
+    let raw = Connection::open(world.store_path()).expect("the store");
+    raw.busy_timeout(LIMIT).expect("a time limit");
+    raw
+}
 
 /// A disk that refuses this statement, as on an I/O error: SQLite takes the whole transaction back.
 fn fails(world: &World, statement: &str) -> Connection {
-    let raw = Connection::open(world.store_path()).expect("the store");
+    let raw = beside(world);
     let fail = "begin select raise(rollback, 'as a bad disk'); end";
     raw.execute_batch(&format!("create trigger fail before {statement} {fail}")).expect("SQL");
     raw
@@ -77,7 +85,7 @@ async fn a_user_whose_row_does_not_open_stops_nobody_elses_letters() {
     let (world, first) = one_item().await;
     world.user("user-2").await;
     let second = world.item("user-2", bank("Second Platypus Bank")).await;
-    let raw = Connection::open(world.store_path()).expect("the store");
+    let raw = beside(&world);
     raw.execute("update users set contact = x'0102030405' where user_id = 'user-1'", []).expect("SQL");
     world.breaks(&first).await;
     world.breaks(&second).await;

@@ -96,9 +96,9 @@ async fn a_consent_that_ends_is_noticed_seven_days_ahead_without_a_webhook() {
     let new = NewItem { consent_ends_at: Some(ends), ..NewItem::new("user-1", bank("First Bank")) };
     let item = world.item_at_plaid(new);
     world.register(&item, item.access_token.expose_secret()).await;
-    world.after(days(3) + hours(2) - minutes(1)).await;
+    world.after(days(3) + hours(2) - minutes(10)).await;
     assert_eq!(world.state(&item).await, "healthy");
-    world.after(minutes(2)).await;
+    world.after(minutes(11)).await;
     let view = world.view(&item).await;
     assert_eq!(view["state"], "pending_expiration", "{view}");
     assert_eq!(view["conditions"][0]["deadline"], json!(ends));

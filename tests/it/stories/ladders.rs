@@ -14,9 +14,9 @@ async fn from_the_break_to_it_works_again_and_then_no_more() {
     assert_eq!(world.state(&item).await, "healthy");
     world.breaks(&item).await;
     assert_eq!(world.state(&item).await, "login_required");
-    world.after(minutes(29)).await;
+    world.after(minutes(25)).await;
     assert!(world.letters().is_empty(), "a login may heal by itself within half an hour");
-    world.after(minutes(2)).await;
+    world.after(minutes(6)).await;
     let letter = world.only_letter();
     assert_eq!(letter.to, ["user-1@mailbox.example"]);
     assert_eq!(letter.subject, "Story Budget: reconnect First Platypus Bank");

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::one_item;
 use crate::harness::repair::repair_link;
 use crate::harness::{World, days, minutes};
+use crate::process::LIMIT;
 
 /// Waits for the purge, which goes on in the background.
 async fn until(world: &World, what: &str, so: impl Fn(&[String]) -> bool) {
@@ -14,7 +15,7 @@ async fn until(world: &World, what: &str, so: impl Fn(&[String]) -> bool) {
         if so(&rows) {
             return;
         }
-        assert!(began.elapsed() < Duration::from_secs(20), "not yet: {what}: {}", rows.join("\n"));
+        assert!(began.elapsed() < LIMIT, "not yet: {what}: {}", rows.join("\n"));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -235,10 +235,9 @@ async fn a_letter_that_may_have_arrived_counts_although_it_is_not_sent_again() {
     ));
     world.after(minutes(40)).await;
     assert_eq!(world.statuses().await, ["deferred"]);
-    rusqlite::Connection::open(world.store_path())
-        .expect("a store")
-        .execute("update letters set status = 'uncertain', uncertain = 1, attempts = 1", [])
-        .expect("SQL");
+    let raw = rusqlite::Connection::open(world.store_path()).expect("a store");
+    raw.busy_timeout(crate::process::LIMIT).expect("a time limit");
+    raw.execute("update letters set status = 'uncertain', uncertain = 1, attempts = 1", []).expect("SQL");
     world.plaid.clear_faults();
     world.secretly(&item, Act::RepairElsewhere).await;
     world.after(hours(2)).await;
