@@ -51,7 +51,7 @@ fn server(peer: &Peer, security: Security) -> Server {
 
 /// Long for all stages but the one that is to run out.
 fn limits(short: Option<Stage>) -> Limits {
-    let of = |stage| Duration::from_millis(if Some(stage) == short { 150 } else { 20_000 });
+    let of = |stage| Duration::from_millis(if Some(stage) == short { 150 } else { 300_000 });
     Limits {
         connect: of(Stage::Connect),
         tls: of(Stage::Tls),
@@ -84,7 +84,7 @@ async fn told(peer: Peer, server: &Server, short: Option<Stage>, letter: &[u8]) 
     let mut tell = |line: &str| lines.push(line.to_owned());
     let envelope = envelope();
     let send = send_and_tell(server, &limits, &envelope, letter, before_data, &mut tell);
-    let (outcome, heard) = within_a_minute(both(send, peer)).await;
+    let (outcome, heard) = within_minutes(both(send, peer)).await;
     Told { outcome, heard, begun, lines }
 }
 
@@ -104,8 +104,8 @@ async fn both(send: impl Future<Output = Outcome>, peer: Peer) -> (Outcome, Hear
     (outcome, heard)
 }
 
-async fn within_a_minute<T>(what: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(60), what).await.expect("nothing takes a minute")
+async fn within_minutes<T>(what: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(180), what).await.expect("nothing takes three minutes")
 }
 
 async fn plain(peer: Peer) -> Told {
@@ -194,7 +194,7 @@ async fn eight_stages_and_seven_behaviours() {
             if !(is_early && told.outcome == deferred(Deferral::Unreachable)) {
                 assert_eq!(told.outcome, expected(stage, act), "{act:?} at {stage:?}");
             }
-            assert!(begin.elapsed() < Duration::from_secs(15), "{act:?} at {stage:?}: its own limit, not another's");
+            assert!(begin.elapsed() < Duration::from_secs(100), "{act:?} at {stage:?}: its own limit, not another's");
             let is_late = matches!(stage, Stage::Data | Stage::Body | Stage::Verdict) || act == Act::Splits;
             assert_eq!(
                 told.begun, is_late,
@@ -213,7 +213,7 @@ async fn the_goodbye_is_not_waited_for() {
     let begin = Instant::now();
     let told = plain(peer).await;
     assert!(is_accepted(&told.outcome));
-    assert!(begin.elapsed() < Duration::from_secs(5), "the limits are 20 s");
+    assert!(begin.elapsed() < Duration::from_secs(100), "the limits are 300 s");
     assert_eq!(told.heard.commands.last().map(String::as_str), Some("QUIT"));
 }
 
@@ -313,7 +313,7 @@ async fn a_letter_that_cannot_be_written_down_does_not_leave() {
     let server = server(&peer, Security::Plain);
     let (limits, envelope) = (limits(None), envelope());
     let send = send(&server, &limits, &envelope, LETTER, async || Err("the disk is full"));
-    let (outcome, heard) = within_a_minute(both(send, peer)).await;
+    let (outcome, heard) = within_minutes(both(send, peer)).await;
     assert_eq!(outcome, deferred(Deferral::NotBegun));
     assert!(!heard.commands.contains(&"DATA".to_owned()), "{:?}", heard.commands);
 }
@@ -436,7 +436,7 @@ async fn a_probe_names_nobody() {
     let server = server(&peer, Security::Plain);
     let (limits, mut tell) = (limits(None), |_: &str| ());
     let (result, heard) =
-        within_a_minute(async { tokio::join!(probe(&server, &limits, &mut tell), peer.serve()) }).await;
+        within_minutes(async { tokio::join!(probe(&server, &limits, &mut tell), peer.serve()) }).await;
     assert_eq!(result, Ok(()));
     assert_eq!(heard.commands, ["EHLO relay.acorn.example", "QUIT"]);
 }

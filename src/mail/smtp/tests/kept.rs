@@ -29,7 +29,7 @@ async fn exchanged(peer: &Peer, letters: usize, conversations: usize) -> (Vec<Ou
         }
         all
     };
-    within_a_minute(async { tokio::join!(send_all, serve) }).await
+    within_minutes(async { tokio::join!(send_all, serve) }).await
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn a_dialogue_that_broke_is_not_gone_on_with() {
         assert!(connections.take().is_none(), "{outcome:?}");
         outcome
     };
-    let (outcome, _) = within_a_minute(async { tokio::join!(first, peer.serve_next()) }).await;
+    let (outcome, _) = within_minutes(async { tokio::join!(first, peer.serve_next()) }).await;
     assert_eq!(outcome, Outcome::Uncertain { why: Cut::TimedOut });
 }
 
@@ -94,7 +94,7 @@ async fn what_is_idle_is_closed() {
         assert!(connections.take().is_none(), "it is old");
         tokio::time::resume();
     };
-    let (_, heard) = within_a_minute(async { tokio::join!(talk, peer.serve_next()) }).await;
+    let (_, heard) = within_minutes(async { tokio::join!(talk, peer.serve_next()) }).await;
     assert_eq!(heard.letters, 1);
 }
 
