@@ -5,16 +5,20 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
+use super::browser_language::BrowserLanguage;
 use crate::engine::Engine;
 use crate::mail::events::{self, Proven, Request, Service};
 
 pub(super) async fn receive(
     State(engine): State<Engine>,
     Path(name): Path<String>,
+    asked: BrowserLanguage,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let Some(service) = Service::named(&name) else { return super::missing(State(engine)).await.into_response() };
+    let Some(service) = Service::named(&name) else {
+        return super::missing(State(engine), asked).await.into_response();
+    };
     let Some(proven) = prove(&engine, service, &headers, &body) else {
         tracing::warn!(service = name, "a mail event was refused: it does not prove that it comes from {name}");
         let realm = [(header::WWW_AUTHENTICATE, "Basic realm=\"mail events\"")];

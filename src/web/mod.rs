@@ -5,6 +5,7 @@
 
 pub mod api;
 mod browser;
+mod browser_language;
 mod client_address;
 mod control;
 mod health;
@@ -27,6 +28,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::engine::Engine;
 use api::Access;
+use browser_language::BrowserLanguage;
 pub use control::{ControlError, ControlSocket, Controlling};
 pub use listen::{Listening, bind, start};
 
@@ -71,8 +73,8 @@ fn private(engine: Engine, access: Access) -> Router {
         .with_state(engine)
 }
 
-async fn missing(State(engine): State<Engine>) -> page::Page {
-    repair::with_view(&engine, None, page::missing)
+async fn missing(State(engine): State<Engine>, asked: BrowserLanguage) -> page::Page {
+    repair::with_view(&engine, None, asked, page::missing)
 }
 
 /// What is bound and not served yet.

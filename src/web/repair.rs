@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::browser;
+use super::browser_language::BrowserLanguage;
 use super::page::{self, Bank, Brand, LinkMode, Nonce, OfLink, Page, RepairPage, Trouble, View, What};
 use crate::config;
 use crate::domain::ids::ItemId;
@@ -29,22 +30,27 @@ struct Visit {
     path: String,
 }
 
-pub(super) async fn show(State(engine): State<Engine>, Path(token): Path<String>, headers: HeaderMap) -> Page {
+pub(super) async fn show(
+    State(engine): State<Engine>,
+    Path(token): Path<String>,
+    asked: BrowserLanguage,
+    headers: HeaderMap,
+) -> Page {
     match visit(&engine, &token).await {
         Ok(Some(visit)) => {
             let mode = link_mode(&engine, browser::is_in_app(&headers));
             let page = overview(&visit, mode, engine.clock.now());
-            with_view(&engine, visit.profile.as_ref(), |view| page::repair(view, &page))
+            with_view(&engine, visit.profile.as_ref(), asked, |view| page::repair(view, &page))
         }
-        Ok(None) => no_longer(&engine, &token),
-        Err(error) => failed(&engine, &error),
+        Ok(None) => no_longer(&engine, &token, asked),
+        Err(error) => failed(&engine, asked, &error),
     }
 }
 
 /// The page at which the bank leads back. It knows nobody; the script of the page goes on with what its browser began.
-pub(super) async fn way_back(State(engine): State<Engine>) -> Page {
+pub(super) async fn way_back(State(engine): State<Engine>, asked: BrowserLanguage) -> Page {
     let mode = link_mode(&engine, false);
-    with_view(&engine, None, |view| page::way_back(view, &mode))
+    with_view(&engine, None, asked, |view| page::way_back(view, &mode))
 }
 
 /// What a press says.
@@ -55,7 +61,12 @@ struct PressBody {
     renew: bool,
 }
 
-pub(super) async fn press(State(engine): State<Engine>, Path(token): Path<String>, request: Request) -> Response {
+pub(super) async fn press(
+    State(engine): State<Engine>,
+    Path(token): Path<String>,
+    asked: BrowserLanguage,
+    request: Request,
+) -> Response {
     let is_form = is_form(&request);
     // A browser without script can only go to Plaid's own page, and one without pop-ups had better.
     let mode = if is_form || browser::is_in_app(request.headers()) {
@@ -71,18 +82,18 @@ pub(super) async fn press(State(engine): State<Engine>, Path(token): Path<String
     let Some(body) = body else { return StatusCode::BAD_REQUEST.into_response() };
     let visit = match visit(&engine, &token).await {
         Ok(Some(visit)) => visit,
-        Ok(None) => return gone(&engine, &token, is_form),
-        Err(error) => return failed(&engine, &error).into_response(),
+        Ok(None) => return gone(&engine, &token, asked, is_form),
+        Err(error) => return failed(&engine, asked, &error).into_response(),
     };
-    let Some(item) = chosen(&visit, body.item_id.as_ref()) else { return gone(&engine, &token, is_form) };
+    let Some(item) = chosen(&visit, body.item_id.as_ref()) else { return gone(&engine, &token, asked, is_form) };
     let press = match settled(item) {
         Some(press) => Ok(press),
         None => engine.press(&item.id, mode, body.renew).await,
     };
     match press {
-        Ok(press) if is_form => form_answer(&engine, &visit, item, press),
-        Ok(press) => json_answer(&engine, &visit, press),
-        Err(error) => failed(&engine, &error).into_response(),
+        Ok(press) if is_form => form_answer(&engine, &visit, asked, item, press),
+        Ok(press) => json_answer(&engine, &visit, asked, press),
+        Err(error) => failed(&engine, asked, &error).into_response(),
     }
 }
 
@@ -107,12 +118,12 @@ struct Opened {
     of_link: OfLink,
 }
 
-fn json_answer(engine: &Engine, visit: &Visit, press: Press) -> Response {
+fn json_answer(engine: &Engine, visit: &Visit, asked: BrowserLanguage, press: Press) -> Response {
     let works_not = |what: &str| (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "trouble": what }))).into_response();
     match press {
         Press::Open { hosted_url: Some(url), .. } => Json(json!({ "hosted_link_url": url })).into_response(),
         Press::Open { link_token, hosted_url: None, .. } => {
-            let of_link = with_view(engine, visit.profile.as_ref(), OfLink::new);
+            let of_link = with_view(engine, visit.profile.as_ref(), asked, OfLink::new);
             Json(Opened { link_token, of_link }).into_response()
         }
         Press::Works => (StatusCode::CONFLICT, Json(json!({ "state": "works" }))).into_response(),
@@ -127,7 +138,7 @@ fn json_answer(engine: &Engine, visit: &Visit, press: Press) -> Response {
     }
 }
 
-fn form_answer(engine: &Engine, visit: &Visit, item: &Item, press: Press) -> Response {
+fn form_answer(engine: &Engine, visit: &Visit, asked: BrowserLanguage, item: &Item, press: Press) -> Response {
     let bank = bank_name(item);
     let path = visit.path.clone();
     let page = match press {
@@ -141,14 +152,18 @@ fn form_answer(engine: &Engine, visit: &Visit, item: &Item, press: Press) -> Res
         Press::BankDown => RepairPage::Trouble { what: Trouble::Bank { name: bank }, path },
         Press::Ours => RepairPage::Trouble { what: Trouble::Ours { name: bank }, path },
     };
-    with_view(engine, visit.profile.as_ref(), |view| page::repair(view, &page)).into_response()
+    with_view(engine, visit.profile.as_ref(), asked, |view| page::repair(view, &page)).into_response()
 }
 
 /// Sends a fresh link to the address on file, and says the same whether the old one was ever ours.
-pub(super) async fn send_fresh(State(engine): State<Engine>, Path(token): Path<String>) -> Page {
+pub(super) async fn send_fresh(
+    State(engine): State<Engine>,
+    Path(token): Path<String>,
+    asked: BrowserLanguage,
+) -> Page {
     match engine.send_fresh_link(&token).await {
-        Ok(()) => with_view(&engine, None, |view| page::repair(view, &RepairPage::FreshLinkSent)),
-        Err(error) => failed(&engine, &error),
+        Ok(()) => with_view(&engine, None, asked, |view| page::repair(view, &RepairPage::FreshLinkSent)),
+        Err(error) => failed(&engine, asked, &error),
     }
 }
 
@@ -161,19 +176,20 @@ pub(super) struct DoneBody {
 pub(super) async fn done(
     State(engine): State<Engine>,
     Path(token): Path<String>,
+    asked: BrowserLanguage,
     Json(body): Json<DoneBody>,
 ) -> Response {
     let visit = match visit(&engine, &token).await {
         Ok(Some(visit)) => visit,
         Ok(None) => return StatusCode::GONE.into_response(),
-        Err(error) => return failed(&engine, &error).into_response(),
+        Err(error) => return failed(&engine, asked, &error).into_response(),
     };
     if !visit.items.iter().any(|item| item.id == body.item_id) {
         return StatusCode::GONE.into_response();
     }
     match engine.claim(&body.item_id).await {
         Ok(claimed) => Json(json!({ "state": claimed_name(claimed) })).into_response(),
-        Err(error) => failed(&engine, &error).into_response(),
+        Err(error) => failed(&engine, asked, &error).into_response(),
     }
 }
 
@@ -292,19 +308,19 @@ fn is_form(request: &Request) -> bool {
     kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
 }
 
-fn gone(engine: &Engine, token: &str, is_form: bool) -> Response {
-    if is_form { no_longer(engine, token).into_response() } else { StatusCode::GONE.into_response() }
+fn gone(engine: &Engine, token: &str, asked: BrowserLanguage, is_form: bool) -> Response {
+    if is_form { no_longer(engine, token, asked).into_response() } else { StatusCode::GONE.into_response() }
 }
 
-fn no_longer(engine: &Engine, token: &str) -> Page {
+fn no_longer(engine: &Engine, token: &str, asked: BrowserLanguage) -> Page {
     let page = RepairPage::NoLonger { path: path(engine, token) };
-    with_view(engine, None, |view| page::repair(view, &page))
+    with_view(engine, None, asked, |view| page::repair(view, &page))
 }
 
 /// Our own fault: logged here, and said to the visitor without the cause.
-pub(super) fn failed(engine: &Engine, error: &StoreError) -> Page {
+pub(super) fn failed(engine: &Engine, asked: BrowserLanguage, error: &StoreError) -> Page {
     tracing::error!("a page cannot be shown: {error}");
-    with_view(engine, None, page::fault)
+    with_view(engine, None, asked, page::fault)
 }
 
 /// How a page opens update mode: as configured, but at Plaid's own page where pop-ups cannot be counted on.
@@ -319,8 +335,13 @@ fn link_mode(engine: &Engine, is_in_app: bool) -> LinkMode {
     }
 }
 
-/// Makes a page, or a part of one, for a user, or for somebody who is not known.
-pub(super) fn with_view<T>(engine: &Engine, profile: Option<&Profile>, make: impl FnOnce(&View<'_>) -> T) -> T {
+/// Makes a page, or a part of one, for a user in their language, or for somebody who is not known in that of their browser.
+pub(super) fn with_view<T>(
+    engine: &Engine,
+    profile: Option<&Profile>,
+    asked: BrowserLanguage,
+    make: impl FnOnce(&View<'_>) -> T,
+) -> T {
     let app = &engine.config.app;
     let brand = Brand {
         name: app.name.clone(),
@@ -331,7 +352,7 @@ pub(super) fn with_view<T>(engine: &Engine, profile: Option<&Profile>, make: imp
     let zone = profile.and_then(|profile| profile.time_zone.as_ref()).unwrap_or(&app.time_zone);
     make(&View {
         brand: &brand,
-        language: engine.config.language(profile.and_then(|profile| profile.locale.as_ref())),
+        language: profile.map_or(asked.0, |profile| engine.config.language(profile.locale.as_ref())),
         time_zone: zone.zone(),
         nonce: Nonce::new(engine.clock.random()),
     })

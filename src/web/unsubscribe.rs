@@ -32,6 +32,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan as _};
 
+use super::browser_language::BrowserLanguage;
 use super::page::{self, BankLetters, Page, Preferences, UnsubscribePage};
 use super::repair::{failed, with_view};
 use crate::domain::compose::Reach;
@@ -48,15 +49,20 @@ fn pauses(now: Timestamp, zone: &TimeZone) -> [Timestamp; 3] {
     })
 }
 
-pub(super) async fn show(State(engine): State<Engine>, Path(token): Path<String>, RawQuery(query): RawQuery) -> Page {
+pub(super) async fn show(
+    State(engine): State<Engine>,
+    Path(token): Path<String>,
+    asked: BrowserLanguage,
+    RawQuery(query): RawQuery,
+) -> Page {
     let undo = page::chosen(query.unwrap_or_default().as_bytes());
     match preferences(&engine, &token, undo).await {
         Ok(Some((profile, preferences))) => {
             let page = UnsubscribePage::Preferences(preferences);
-            with_view(&engine, Some(&profile), |view| page::unsubscribe(view, &page))
+            with_view(&engine, Some(&profile), asked, |view| page::unsubscribe(view, &page))
         }
-        Ok(None) => unknown(&engine),
-        Err(error) => failed(&engine, &error),
+        Ok(None) => unknown(&engine, asked),
+        Err(error) => failed(&engine, asked, &error),
     }
 }
 
@@ -89,11 +95,16 @@ async fn preferences(
     Ok(Some((profile, preferences)))
 }
 
-pub(super) async fn save(State(engine): State<Engine>, Path(token): Path<String>, form: Bytes) -> Response {
+pub(super) async fn save(
+    State(engine): State<Engine>,
+    Path(token): Path<String>,
+    asked: BrowserLanguage,
+    form: Bytes,
+) -> Response {
     let user = match engine.store.open_link(Purpose::Stop, &token, engine.clock.now()).await {
         Ok(Some(user)) => user,
-        Ok(None) => return unknown(&engine).into_response(),
-        Err(error) => return failed(&engine, &error).into_response(),
+        Ok(None) => return unknown(&engine, asked).into_response(),
+        Err(error) => return failed(&engine, asked, &error).into_response(),
     };
     match engine.prefer(&user, &page::chosen(&form)).await {
         Ok(undo) => {
@@ -101,16 +112,16 @@ pub(super) async fn save(State(engine): State<Engine>, Path(token): Path<String>
             let mark = if query.is_empty() { "" } else { "?" };
             Redirect::to(&format!("{}{mark}{query}", path(&engine, &token))).into_response()
         }
-        Err(error) => failed(&engine, &error).into_response(),
+        Err(error) => failed(&engine, asked, &error).into_response(),
     }
 }
 
-pub(super) async fn stop(State(engine): State<Engine>, Path(token): Path<String>) -> Page {
+pub(super) async fn stop(State(engine): State<Engine>, Path(token): Path<String>, asked: BrowserLanguage) -> Page {
     let now = engine.clock.now();
     let user = match engine.store.open_link(Purpose::Stop, &token, now).await {
         Ok(Some(user)) => user,
-        Ok(None) => return unknown(&engine),
-        Err(error) => return failed(&engine, &error),
+        Ok(None) => return unknown(&engine, asked),
+        Err(error) => return failed(&engine, asked, &error),
     };
     match engine.store.wish(user.clone(), Wish::Stop, now).await {
         Ok(_) => {
@@ -118,9 +129,9 @@ pub(super) async fn stop(State(engine): State<Engine>, Path(token): Path<String>
             engine.wake();
             let profile = engine.store.user(user).await.ok().flatten();
             let page = UnsubscribePage::Done { path: path(&engine, &token) };
-            with_view(&engine, profile.as_ref(), |view| page::unsubscribe(view, &page))
+            with_view(&engine, profile.as_ref(), asked, |view| page::unsubscribe(view, &page))
         }
-        Err(error) => failed(&engine, &error),
+        Err(error) => failed(&engine, asked, &error),
     }
 }
 
@@ -128,6 +139,6 @@ fn path(engine: &Engine, token: &str) -> String {
     engine.public_path(&format!("unsubscribe/{token}"))
 }
 
-fn unknown(engine: &Engine) -> Page {
-    with_view(engine, None, |view| page::unsubscribe(view, &UnsubscribePage::Unknown))
+fn unknown(engine: &Engine, asked: BrowserLanguage) -> Page {
+    with_view(engine, None, asked, |view| page::unsubscribe(view, &UnsubscribePage::Unknown))
 }

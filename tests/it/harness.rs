@@ -78,7 +78,7 @@ pub struct World {
     http: reqwest::Client,
     folder: TempDir,
     configuration: String,
-    public_url: String,
+    pub public_url: String,
     private_url: String,
     running: Option<Running>,
     ended: bool,

@@ -54,7 +54,7 @@ pub struct Brand {
 pub struct View<'a> {
     /// Who speaks.
     pub brand: &'a Brand,
-    /// The user's language.
+    /// The user's language; of somebody who is not known, the browser's.
     pub language: Language,
     /// The user's time zone, for days such as the end of a consent.
     pub time_zone: &'a TimeZone,

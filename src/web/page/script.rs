@@ -91,7 +91,7 @@ pub struct OfLink {
 }
 
 impl OfLink {
-    /// In the user's language.
+    /// In the language of the view.
     #[must_use]
     pub fn new(view: &View<'_>) -> Self {
         let said = words_where(view, words::of(view.language), |key| WORDS_OF_LINK.contains(&key));

@@ -283,6 +283,7 @@ fn every_page_has_every_header() {
         for (name, value) in [
             ("content-type", "text/html; charset=utf-8"),
             ("content-language", "en"),
+            ("vary", "Accept-Language"),
             ("referrer-policy", "no-referrer"),
             ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),

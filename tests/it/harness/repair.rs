@@ -91,6 +91,18 @@ impl World {
         (status, answer.text().await.expect("a body"))
     }
 
+    /// Fetches a page with a browser whose owner reads these languages. Answers the tag of the page's, and the page.
+    pub async fn fetch_in(&self, languages: &str, method: Method, link: &str) -> (String, String) {
+        let request = self.http.request(method, link).header("accept-language", languages);
+        let answer = request.send().await.expect("the page answers");
+        let header = |name: &str| answer.headers()[name].to_str().expect("text").to_owned();
+        let (tag, varies) = (header("content-language"), header("vary"));
+        assert_eq!(varies, "Accept-Language");
+        let page = answer.text().await.expect("a body");
+        assert!(page.contains(&format!("<html lang=\"{tag}\">")), "{tag}: {page}");
+        (tag, page)
+    }
+
     /// Presses the only button of a page, without script. Answers status and body.
     pub async fn press_only_button(&self, page: &str) -> (StatusCode, String) {
         let [button] = <[Button; 1]>::try_from(buttons(page)).unwrap_or_else(|all| panic!("{} buttons", all.len()));
@@ -139,6 +151,15 @@ impl World {
     /// The page found the token of the last press dead, and presses again.
     pub async fn press_anew(&self, link: &str, item: &Item) -> Pressed {
         self.press_with(link, &json!({ "item_id": item.id, "renew": true })).await
+    }
+
+    /// The button is pressed in a browser whose owner reads these languages. Answers what the page is to say about Link.
+    pub async fn words_of_press(&self, languages: &str, link: &str) -> Value {
+        let request = self.http.post(format!("{link}/link")).header("accept-language", languages);
+        let answer = request.json(&json!({})).send().await.expect("the page answers");
+        let mut body: Value = answer.json().await.expect("JSON");
+        self.quiet().await;
+        body["words"].take()
     }
 
     async fn press_with(&self, link: &str, body: &Value) -> Pressed {

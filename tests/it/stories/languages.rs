@@ -1,11 +1,12 @@
-//! A user is spoken to in one language: in the letter, on the page, in Link, and when the letters are stopped.
+//! A user is spoken to in one language: in the letter, on the page, in Link, and when the letters are stopped. Who is not
+//! known is spoken to in the browser's.
 
 use relinkd::demo::plaid::Door;
 use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::repair::{Pressed, repair_link, stop_link};
-use crate::harness::{Settings, World, bank, minutes};
+use crate::harness::{Settings, World, bank, days, minutes};
 
 /// Breaks the login of a user with this locale, and answers the tag of the language of everything that follows.
 async fn spoken_to(world: &World, user: &str, locale: Option<&str>) -> String {
@@ -51,5 +52,54 @@ async fn a_language_that_the_operator_turns_on_is_spoken() {
     assert_eq!(spoken_to(&world, "user-1", Some("nb-NO")).await, "no");
     assert_eq!(spoken_to(&world, "user-2", Some("pt-BR")).await, "pt");
     assert_eq!(spoken_to(&world, "user-3", Some("es")).await, "en", "Spanish is off");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn who_is_not_known_is_spoken_to_in_the_browsers_language() {
+    let world = World::new().await;
+    let at = |path: &str| format!("{}{path}", world.public_url);
+    let (dead, dead_stop) = (at("/repair/abc.def"), at("/unsubscribe/abc.def"));
+    let said = [
+        (Method::GET, at("/repair-return"), "Ha vuelto"),
+        (Method::GET, dead.clone(), "Este enlace ya no funciona"),
+        (Method::POST, format!("{dead}/fresh"), "Mire su correo"),
+        (Method::GET, dead_stop.clone(), "Este enlace ya no sirve"),
+        (Method::POST, dead_stop, "Este enlace ya no sirve"),
+        (Method::GET, at("/nowhere"), "Aquí no hay nada"),
+    ];
+    for (method, link, words) in said {
+        let (tag, page) = world.fetch_in("es-MX,es;q=0.9,en;q=0.8", method.clone(), &link).await;
+        assert!(tag == "es" && page.contains(&format!("{words}</h1>")), "{link}: {page}");
+        for languages in ["de-DE,de;q=0.9", "tlh", "es;q=0", "es;q=much", ""] {
+            let (tag, _) = world.fetch_in(languages, method.clone(), &link).await;
+            assert_eq!(tag, "en", "{link}: {languages}");
+        }
+    }
+    // What the script of the way back says later is with the page.
+    let (_, page) = world.fetch_in("es", Method::GET, &at("/repair-return")).await;
+    assert!(page.contains("Continúe en la ventana de Plaid."), "{page}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_users_own_language_comes_before_the_browsers() {
+    let world = World::new().await;
+    assert_eq!(spoken_to(&world, "user-1", Some("fr")).await, "fr");
+    assert_eq!(spoken_to(&world, "user-2", None).await, "en");
+    for (place, tag, words) in [(0, "fr", "continuer dans la fenêtre de Plaid"), (1, "en", "in the Plaid window")] {
+        let letter = world.letters().swap_remove(place);
+        let (link, stop) = (repair_link(&letter), stop_link(&letter));
+        for link in [&link, &stop] {
+            let (page_tag, _) = world.fetch_in("es", Method::GET, link).await;
+            assert_eq!(page_tag, tag, "{link}");
+        }
+        let said = world.words_of_press("es", &link).await;
+        assert!(said["open"].as_str().is_some_and(|said| said.contains(words)), "{tag}: {said}");
+    }
+    world.after(days(32)).await;
+    let letter = world.letters().swap_remove(0);
+    let (tag, page) = world.fetch_in("es", Method::GET, &repair_link(&letter)).await;
+    assert!(tag == "es" && page.contains("Este enlace ya no funciona"), "it has ended, and names nobody: {page}");
     world.end().await;
 }
