@@ -5,7 +5,7 @@
 'use strict';
 const data = JSON.parse(document.getElementById('data').textContent);
 // The rest of both comes with a Link token.
-const words = data.words;
+let words = data.words;
 const errors = data.errors || {};
 const KEPT = 'relinkd.repair';
 // As long as a Link token for update mode lives.
@@ -89,7 +89,8 @@ if (renewed || (before && before.hosted && before.item === job.item)) message.re
 const answer = await post(job.path + '/link', message);
 const body = answer.body;
 if (answer.status === 200 && body.link_token && data.link_script) {
-Object.assign(words, body.words);
+// The page's own come first: the way back is in the browser's language, which need not be the user's.
+words = Object.assign({}, body.words, words);
 Object.assign(errors, body.errors);
 return openLink(job, body, renewed);
 }
