@@ -17,6 +17,7 @@
 mod bank_name;
 mod headers;
 mod preferences;
+pub mod sample;
 mod script;
 mod template;
 mod words;

@@ -7,6 +7,10 @@ mod script;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 
+use super::sample::{
+    ITEM, NONCE, TOKEN, all_needs, bank, brand, broken, button, embedded, hosted, item, no_longer, preferences,
+    repair_path, seen_in, time, unsubscribe_path,
+};
 use super::*;
 use crate::domain::colour::{Colour, SHAPE_CONTRAST, TEXT_CONTRAST};
 use crate::domain::preferences::{Choices, Letters};
@@ -14,103 +18,10 @@ use crate::domain::preferences::{Choices, Letters};
 /// What a page may weigh with style and script, in bytes: sent over a bad connection it is there at once.
 const PAGE_BYTES_MAX: usize = 17 * 1024;
 
-/// As long as Plaid's ids are.
-const ITEM: &str = "Ed6bjNrDLJfGvZWwnkQlfxwoNz54B5C97ejBr";
-
-/// As long as a letter's are.
-const TOKEN: &str = "f3Jm0sQvY2hT8kLxWc5bN1aZr7uEoP4iDg6yKtMqXwA.1nS9dHq3Vg0RzC7eXbUoTj5mLwP2kYiF8aGtQx6JrDE";
-
-const NONCE: [u8; 16] = [7; 16];
 const NONCE_TEXT: &str = "BwcHBwcHBwcHBwcHBwcHBw";
-
-fn button(colour: &str) -> ButtonColours {
-    ButtonColours::of(Colour::parse(colour).unwrap())
-}
-
-fn brand() -> Brand {
-    Brand {
-        name: "Clearwater & Co".to_owned(),
-        url: "https://app.clearwater.example/".parse().unwrap(),
-        support_email: "help@clearwater.example".to_owned(),
-        button: button("#5b2a86"),
-    }
-}
 
 fn seen<T>(show: impl FnOnce(&View<'_>) -> T) -> T {
     seen_in(Language::English, show)
-}
-
-fn seen_in<T>(language: Language, show: impl FnOnce(&View<'_>) -> T) -> T {
-    show(&View { brand: &brand(), language, time_zone: &TimeZone::UTC, nonce: Nonce::new(NONCE) })
-}
-
-fn embedded() -> LinkMode {
-    LinkMode::Embedded {
-        script: "https://cdn.plaid.com/link/v2/stable/link-initialize.js".parse().unwrap(),
-        api: "https://sandbox.plaid.com".parse().unwrap(),
-        hosted: "https://*.plaid.com".parse().unwrap(),
-    }
-}
-
-fn hosted() -> LinkMode {
-    LinkMode::Hosted { page: "https://*.plaid.com/".parse().unwrap() }
-}
-
-fn bank(name: Option<&str>, what: What) -> Bank {
-    Bank { item: ItemId::parse(ITEM).unwrap(), name: name.map(str::to_owned), what }
-}
-
-/// The id of one Item among others.
-fn item(number: u8) -> String {
-    format!("{}{number}", &ITEM[1..])
-}
-
-fn repair_path() -> String {
-    format!("/repair/{TOKEN}")
-}
-
-fn unsubscribe_path() -> String {
-    format!("/unsubscribe/{TOKEN}")
-}
-
-fn broken(banks: Vec<Bank>, mode: LinkMode) -> RepairPage {
-    RepairPage::Broken { banks, path: repair_path(), mode: Box::new(mode) }
-}
-
-fn no_longer() -> RepairPage {
-    RepairPage::NoLonger { path: repair_path() }
-}
-
-fn time(text: &str) -> Timestamp {
-    text.parse().unwrap()
-}
-
-/// The page of a user with a bank of each kind, where something was saved just now.
-fn preferences(all: Letters, name: Option<&str>) -> Preferences {
-    let banks = [Letters::On, Letters::From(time("2026-12-31T00:00:00Z")), Letters::Off];
-    let bank = |(number, letters)| BankLetters {
-        item: ItemId::parse(item(number)).unwrap(),
-        name: name.map(str::to_owned),
-        letters,
-    };
-    Preferences {
-        path: unsubscribe_path(),
-        all,
-        off_since: (all == Letters::Off).then(|| time("2026-11-20T08:00:00Z")),
-        is_reachable: all != Letters::Off,
-        banks: (1..).zip(banks).map(bank).collect(),
-        pauses: ["2026-12-02T00:00:00Z", "2026-12-09T00:00:00Z", "2026-12-25T00:00:00Z"].map(time),
-        undo: Choices { all: Some(Letters::On), banks: vec![(ItemId::parse(item(1)).unwrap(), Letters::Off)] },
-    }
-}
-
-fn all_needs() -> Vec<What> {
-    let on = Some("2027-05-12T10:00:00Z".parse().unwrap());
-    let mut needs = vec![What::LoginRequired, What::NewAccounts, What::AccessWithdrawn, What::Impaired, What::Works];
-    for why in [ExpiryReason::ConsentEnds, ExpiryReason::BankMoves, ExpiryReason::Unsaid] {
-        needs.extend([What::Ends { on, why }, What::Ends { on: None, why }]);
-    }
-    needs
 }
 
 /// Every kind of page, with a name for each.
@@ -119,42 +30,8 @@ fn every_page(name: Option<&str>) -> Vec<(String, Page)> {
 }
 
 fn every_page_in(language: Language, name: Option<&str>) -> Vec<(String, Page)> {
-    let own = || name.map(str::to_owned);
-    let mut repairs = Vec::new();
-    for what in all_needs() {
-        for mode in [embedded(), hosted()] {
-            repairs.push((format!("{what:?} {mode:?}"), broken(vec![bank(name, what)], mode)));
-        }
-    }
-    for mode in [embedded(), hosted()] {
-        let banks = all_needs().into_iter().map(|what| bank(name, what)).collect();
-        repairs.push((format!("many {mode:?}"), broken(banks, mode)));
-    }
-    repairs.push(("works".to_owned(), RepairPage::Works { banks: vec![own()] }));
-    repairs.push(("many work".to_owned(), RepairPage::Works { banks: vec![own(), own()] }));
-    repairs.push(("none".to_owned(), RepairPage::Works { banks: vec![] }));
-    repairs.push(("no longer".to_owned(), no_longer()));
-    repairs.push(("fresh link sent".to_owned(), RepairPage::FreshLinkSent));
-    repairs.push(("link anew".to_owned(), RepairPage::LinkAnew { bank: own() }));
-    repairs.push(("gone".to_owned(), RepairPage::Gone { bank: own() }));
-    for what in [Trouble::Plaid, Trouble::Bank { name: own() }, Trouble::Ours { name: own() }, Trouble::Busy] {
-        repairs.push((format!("{what:?}"), RepairPage::Trouble { what, path: repair_path() }));
-    }
-    let mut pages: Vec<_> =
-        repairs.into_iter().map(|(name, page)| (name, seen_in(language, |view| repair(view, &page)))).collect();
-    for mode in [embedded(), hosted()] {
-        pages.push((format!("back {mode:?}"), seen_in(language, |view| way_back(view, &mode))));
-    }
-    for page in [UnsubscribePage::Done { path: unsubscribe_path() }, UnsubscribePage::Unknown] {
-        pages.push(("unsubscribe".to_owned(), seen_in(language, |view| unsubscribe(view, &page))));
-    }
-    for all in [Letters::On, Letters::From(time("2026-12-24T08:00:00Z")), Letters::Off] {
-        let page = UnsubscribePage::Preferences(preferences(all, name));
-        pages.push((format!("preferences {all:?}"), seen_in(language, |view| unsubscribe(view, &page))));
-    }
-    pages.push(("missing".to_owned(), seen_in(language, missing)));
-    pages.push(("fault".to_owned(), seen_in(language, fault)));
-    pages
+    let pages = |mode| sample::every_page(language, &mode, name).into_iter();
+    pages(embedded()).chain(pages(hosted())).collect()
 }
 
 /// The page without what is between two marks.

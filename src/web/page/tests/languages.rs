@@ -47,11 +47,8 @@ fn a_template_has_no_words_of_its_own_and_glues_no_sentences() {
 fn eleven_banks_are_a_small_page_in_every_language() {
     const NAME: &str = "First Platypus Bank of the Northern Territories and the Islands";
     for language in Language::ALL {
-        let banks = (0..).zip(all_needs()).map(|(number, what)| Bank {
-            item: ItemId::parse(item(number)).unwrap(),
-            name: Some(NAME.to_owned()),
-            what,
-        });
+        let banks =
+            (0..).zip(all_needs()).map(|(number, what)| Bank { item: item(number), name: Some(NAME.to_owned()), what });
         let banks: Vec<Bank> = banks.collect();
         assert_eq!(banks.len(), 11);
         let page = broken(banks, embedded());
