@@ -12,9 +12,10 @@ import { hosted } from './hosted.mjs';
 import { letters } from './letters.mjs';
 import { lighthouse } from './lighthouse.mjs';
 import { ended, repaired, scanner } from './links.mjs';
+import { pages } from './pages.mjs';
 import { paper } from './paper.mjs';
 
-const stories = { demo, detours, embedded, ended, hosted, letters, lighthouse, paper, repaired, scanner };
+const stories = { demo, detours, embedded, ended, hosted, letters, lighthouse, pages, paper, repaired, scanner };
 const given = JSON.parse(await text(process.stdin));
 const eyes = await Eyes.open(given.tools, given.shots);
 try {

@@ -28,6 +28,7 @@ mod layering;
 mod letter;
 mod loopback;
 mod openapi;
+mod pages;
 mod paper;
 mod process;
 mod readme;
