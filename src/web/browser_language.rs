@@ -1,5 +1,5 @@
-//! The language in which somebody is spoken to whom nobody knows: of those that are on the one for which the browser asks
-//! (`Accept-Language`, RFC 9110, section 12.5.4), else the application's.
+//! The language in which somebody is spoken to whom nobody knows: of those that are on the one for which the browser
+//! asks (`Accept-Language`, RFC 9110, section 12.5.4), else the application's.
 //!
 //! A known user's own language comes first; that is for whoever makes the page. What cannot be read is passed over.
 

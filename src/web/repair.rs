@@ -335,7 +335,7 @@ fn link_mode(engine: &Engine, is_in_app: bool) -> LinkMode {
     }
 }
 
-/// Makes a page, or a part of one, for a user in their language, or for somebody who is not known in that of their browser.
+/// Makes a page, or a part of one: for a user in their language, for somebody who is not known in the browser's.
 pub(super) fn with_view<T>(
     engine: &Engine,
     profile: Option<&Profile>,

@@ -1,12 +1,12 @@
-// Every kind of page in every language, by day and by night, on a phone: no fault of accessibility, nothing wider than the
-// window, neither as it comes nor with all that its script may say. The pages are written into one page each after the other,
-// which is what makes hundreds of them quick.
+// Every kind of page in every language, by day and by night, on a phone: no fault of accessibility, nothing wider than
+// the window, neither as it comes nor with all that its script may say. The pages are written into one page each after
+// the other, which is what makes hundreds of them quick.
 
 const PHONE = { width: 320, height: 700 };
 // Of all rules these alone see a difference between day and night.
 const OF_COLOURS = ['color-contrast', 'link-in-text-block'];
 
-// Runs in the page: all that a press can bring into sight is there at once, each word of the script on a line of its own.
+// Runs in the page: all that a press can bring into sight is there at once, each word of the script on its own line.
 function sayAll(words) {
   for (const hidden of document.querySelectorAll('[hidden]')) hidden.hidden = false;
   for (const status of document.querySelectorAll('.status')) {

@@ -21,7 +21,7 @@ const ALWAYS: [(HeaderName, HeaderValue); 12] = [
     // The address holds a token: it leaves this browser neither as a referrer nor through a cache.
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    // A reader who is not known is spoken to in the browser's language. The same address can be of either kind: a link ends.
+    // Who is not known is spoken to in the browser's language. The same address can be of either kind: a link ends.
     (header::VARY, HeaderValue::from_static("Accept-Language")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),

@@ -153,7 +153,7 @@ impl World {
         self.press_with(link, &json!({ "item_id": item.id, "renew": true })).await
     }
 
-    /// The button is pressed in a browser whose owner reads these languages. Answers what the page is to say about Link.
+    /// The button is pressed by somebody who reads these languages. Answers what the page is to say about Link.
     pub async fn words_of_press(&self, languages: &str, link: &str) -> Value {
         let request = self.http.post(format!("{link}/link")).header("accept-language", languages);
         let answer = request.json(&json!({})).send().await.expect("the page answers");

@@ -1,5 +1,5 @@
-//! A user is spoken to in one language: in the letter, on the page, in Link, and when the letters are stopped. Who is not
-//! known is spoken to in the browser's.
+//! A user is spoken to in one language: in the letter, on the page, in Link, and when the letters are stopped.
+//! Who is not known is spoken to in the browser's.
 
 use relinkd::demo::plaid::Door;
 use reqwest::Method;
