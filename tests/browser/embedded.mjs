@@ -258,7 +258,7 @@ export async function embedded(eyes, given) {
     await eyes.look(page, 'repair consent');
     await button(page, `Renew ${BANK}`).click();
     await logIn(page);
-    await eyes.heading(page, `Done: ${BANK} works again`);
+    await eyes.heading(page, `All is well with ${BANK}`);
     await page.context().close();
   });
 
@@ -271,7 +271,7 @@ export async function embedded(eyes, given) {
     await bank(page).getByRole('heading', { name: 'Choose accounts to share' }).waitFor();
     await eyes.look(page, 'link accounts');
     await press(bank(page).getByRole('button', { name: 'Continue' }));
-    await eyes.heading(page, `Done: ${BANK} works again`);
+    await eyes.heading(page, `All is well with ${BANK}`);
     await page.context().close();
   });
 

@@ -282,6 +282,8 @@ struct BankText {
     heading: String,
     reason: String,
     button: Option<String>,
+    /// The page's heading when it is done, where "works again" would not be true: nothing had stopped.
+    done: Option<String>,
     works: bool,
 }
 
@@ -307,12 +309,17 @@ impl BankText {
             | What::Impaired
             | What::Works => String::new(),
         };
+        let done = match bank.what {
+            What::Ends { .. } | What::NewAccounts => Some(&words.works.one_heading),
+            What::LoginRequired | What::AccessWithdrawn | What::Impaired | What::Works => None,
+        };
         let say = |text: &str| name.fill(text, &[("brand", &view.brand.name), ("date", &date), ("title", &title)]);
         Self {
             item: bank.item.as_str().to_owned(),
             heading: say(heading),
             reason: say(reason),
             button: button.map(|button| say(button)),
+            done: done.map(|done| say(done)),
             works: bank.what == What::Works,
             name: name.within().to_owned(),
             title,

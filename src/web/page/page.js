@@ -201,7 +201,7 @@ sayInto(other.querySelector('.status'), bank, 'go_on');
 return other.querySelector('h2').focus();
 }
 const title = byId('title');
-title.textContent = fill(banks.length > 1 ? words.done_all_heading : words.done_heading, bank);
+title.textContent = banks.length > 1 ? words.done_all_heading : section.dataset.done || fill(words.done_heading, bank);
 title.classList.add('good');
 document.title = title.textContent + ' – ' + data.brand;
 if (byId('lead')) byId('lead').textContent = words.done_text;
