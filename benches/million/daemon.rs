@@ -103,7 +103,7 @@ pub async fn plans(directory: &Path) -> anyhow::Result<Vec<(&'static str, Vec<f6
     let mut candidates = Vec::new();
     let mut status = Vec::new();
     for _ in 0..LOOKS {
-        agenda.push(timed(store.agenda()).await?);
+        agenda.push(timed(store.agenda(Channel::Mail)).await?);
         candidates.push(timed(store.release_candidates(Channel::Mail, 100)).await?);
         status.push(timed(store.release_status(Channel::Mail)).await?);
     }

@@ -109,10 +109,12 @@ impl Letter {
         let (first, second) = if came_back { (&self.note, &self.reply) } else { (&self.reply, &self.note) };
         let back = match self.bounce.as_deref() {
             Some("complaint") => ", then called spam",
-            Some("soft") if self.status == "accepted" => ", then not delivered",
+            Some("soft") if self.status == "accepted" => ", then delayed or not delivered",
             Some(_) | None => "",
         };
-        let said = first.as_ref().or(second.as_ref()).map(|said| format!(": {said}")).unwrap_or_default();
+        // The word that it was taken is no reason why it came back.
+        let second = second.as_ref().filter(|said| !(came_back && said.starts_with('2')));
+        let said = first.as_ref().or(second).map(|said| format!(": {said}")).unwrap_or_default();
         format!("{}{back}{said}", self.status)
     }
 }

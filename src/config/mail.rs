@@ -181,7 +181,7 @@ pub(super) fn read(
     };
     let daily_caps = section.list("daily_caps", cap).map(Caps::new).unwrap_or_default();
     // What the mailbox provider thinks of senders is the business of whoever sends.
-    let daily_caps = if by_event { Caps::default() } else { daily_caps };
+    let daily_caps = if by_event { Caps::new(Vec::new()) } else { daily_caps };
     let postal_address = section.optional("postal_address", line(POSTAL_ADDRESS_CHARS_MAX));
     let languages = read_languages(section, fallback);
     let colour = section.optional("colour", colour);

@@ -373,8 +373,12 @@ impl Engine {
                 let until = self.clock.retry_at(letter.attempts, RETRY_FIRST, RETRY_MOST);
                 // A pause may have kept it for as long: then it has been tried a few times only.
                 let is_too_late = until.duration_since(letter.composed_at) > GIVE_UP && letter.attempts >= TRIES_LEAST;
+                // While others arrive it is this letter or its recipient, and not the sender, whatever is said.
+                let others_arrive = self.status.letters_leave(self.clock.now());
                 match deferral {
-                    Deferral::Later(Later::Sender, _) => LetterOutcome::SenderAtFault { until, why },
+                    Deferral::Later(Later::Sender, _) if !(is_too_late && others_arrive) => {
+                        LetterOutcome::SenderAtFault { until, why }
+                    }
                     _ if is_too_late => {
                         let why = format!("given up after five days: {why}");
                         LetterOutcome::Bounced { why, refusal: Refusal::Mailbox }

@@ -36,7 +36,7 @@ impl Engine {
             // Anybody can write a report: one of a refusal pauses nothing.
             back: match back(found.fate) {
                 Back::Refused => Back::Soft,
-                believed @ (Back::Hard | Back::Soft | Back::Complaint) => believed,
+                believed @ (Back::Hard | Back::Soft | Back::Complaint | Back::Barred) => believed,
             },
             note: found.note,
         };
@@ -56,7 +56,7 @@ impl Engine {
         let fate = event.fate;
         let report = MailReport {
             source,
-            event: Some(event.id),
+            event: event.id,
             letter: event.letter,
             address: event.address,
             back: back(fate),
@@ -102,6 +102,7 @@ fn back(fate: Fate) -> Back {
     match fate {
         Fate::Gone => Back::Hard,
         Fate::Complaint => Back::Complaint,
+        Fate::Barred => Back::Barred,
         Fate::Failed(Never::Policy | Never::Sender | Never::Other) => Back::Refused,
         Fate::Failed(Never::RecipientGone | Never::MailboxFull | Never::RateLimited) | Fate::Delayed => Back::Soft,
     }
@@ -117,6 +118,7 @@ fn log(source: &str, letter: Option<LetterId>, fate: Fate, note: Option<&str>) {
         Fate::Failed(never) => tracing::warn!(source, why = never.name(), "{which} was not delivered: {note}"),
         Fate::Gone => tracing::warn!(source, "{which} came back, and the address takes no letters any more: {note}"),
         Fate::Delayed => tracing::info!(source, "{which} is delayed: {note}"),
+        Fate::Barred => tracing::info!(source, "no more letters to an address, by the word of {source}: {note}"),
         Fate::Complaint => tracing::warn!(source, "{which} was called spam: no more letters to its reader"),
     }
 }

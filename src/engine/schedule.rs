@@ -96,7 +96,7 @@ async fn round(engine: &Engine, stood_still: bool) -> Result<Left, StoreError> {
         engine.begin_sweep().await?;
     }
     let mut more = engine.ingest().await?;
-    let (agenda, now) = (engine.store.agenda().await?, engine.clock.now());
+    let (agenda, now) = (engine.store.agenda(engine.config.mail.channel()).await?, engine.clock.now());
     let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
     if is_due(agenda.items) {
         let (ticked, told) = engine.store.tick(TICKS, engine.rule()).await?;
@@ -122,7 +122,7 @@ async fn round(engine: &Engine, stood_still: bool) -> Result<Left, StoreError> {
     let probe = engine.probe();
     // What was done may have made something else due.
     let done = is_due(agenda.items) || is_due(agenda.users) || is_due(agenda.release) || is_due(agenda.appointments);
-    let mut agenda = if done { engine.store.agenda().await? } else { agenda };
+    let mut agenda = if done { engine.store.agenda(engine.config.mail.channel()).await? } else { agenda };
     if let Err(room_at) = engine.room_for_routine() {
         agenda.effects = agenda.effects.map(|at| at.max(room_at));
     }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 /// How far our clock and Plaid's may be apart, in seconds. From 300 on every webhook would come late.
@@ -61,6 +61,11 @@ impl Status {
 
     pub(super) fn round_done(&self, now: Timestamp) {
         *lock(&self.last_round_at) = Some(now);
+    }
+
+    /// Whether the mail server took a letter within a day.
+    pub(super) fn letters_leave(&self, now: Timestamp) -> bool {
+        lock(&self.last_letter_at).is_some_and(|at| now.duration_since(at) < SignedDuration::from_hours(24))
     }
 
     pub(super) fn mail_failed(&self, why: &str) {

@@ -59,8 +59,8 @@ pub struct Request<'a> {
 /// What a service tells about one letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailEvent {
-    /// The service's name for it.
-    pub id: String,
+    /// The service's name for it, where it has one.
+    pub id: Option<String>,
     /// Which letter, where it says so.
     pub letter: Option<LetterId>,
     /// To which address.
@@ -124,9 +124,6 @@ struct Postmark {
     email: Option<String>,
     details: Option<String>,
     // Of a SubscriptionChange, which has neither an id nor a type.
-    #[serde(rename = "MessageID")]
-    message_id: Option<String>,
-    changed_at: Option<String>,
     origin: Option<String>,
     suppress_sending: Option<bool>,
     suppression_reason: Option<String>,
@@ -143,9 +140,9 @@ fn postmark(body: Postmark) -> Option<MailEvent> {
         ("SpamComplaint", _) | ("Bounce", "SpamComplaint" | "Unsubscribe") | ("SubscriptionChange", "Recipient") => {
             Fate::Complaint
         }
-        ("SubscriptionChange", _) => Fate::Gone,
-        // Postmark sends nothing more to it, whoever switched it off.
-        ("Bounce", "HardBounce" | "BadEmailAddress" | "ManuallyDeactivated") => Fate::Gone,
+        // Somebody of ours switched it off at Postmark.
+        ("SubscriptionChange", _) | ("Bounce", "ManuallyDeactivated") => Fate::Barred,
+        ("Bounce", "HardBounce" | "BadEmailAddress") => Fate::Gone,
         ("Bounce", "Blocked" | "SpamNotification") => Fate::Failed(Never::Policy),
         ("Bounce", "DMARCPolicy") => Fate::Failed(Never::Sender),
         ("Bounce", "Transient" | "DnsError" | "SoftBounce") => Fate::Delayed,
@@ -155,9 +152,8 @@ fn postmark(body: Postmark) -> Option<MailEvent> {
     };
     let note = note(&format!("{kind}: {}", body.details.unwrap_or_default()));
     // Postmark gives each letter a Message-ID of its own, so the address has to do.
-    let change = || Some(format!("{}/{}", body.changed_at?, body.message_id.unwrap_or_default()));
-    let id = if is_change { change()? } else { body.id?.to_string() };
-    let id = format!("{}/{id}", body.record_type);
+    // A change has no id. Told again it changes nothing: its address takes no letters already.
+    let id = if is_change { None } else { Some(format!("{}/{}", body.record_type, body.id?)) };
     Some(MailEvent { id, letter: None, address: address(body.email.as_deref()), fate, note })
 }
 
@@ -249,7 +245,7 @@ fn mailgun(body: Mailgun) -> Option<MailEvent> {
     };
     let id = event.message.and_then(|message| message.headers?.message_id);
     Some(MailEvent {
-        id: body.signature.token,
+        id: Some(body.signature.token),
         letter: id.as_deref().and_then(letter_in),
         address: address(event.recipient.as_deref()),
         fate,
@@ -328,7 +324,7 @@ fn resend(id: String, body: Resend) -> Option<MailEvent> {
     let said = bounce.and_then(|bounce| bounce.message.as_deref()).unwrap_or_default();
     let to = body.data.to.first().map(String::as_str);
     let letter = body.data.message_id.as_deref().and_then(letter_in);
-    Some(MailEvent { id, letter, address: address(to), fate, note: note(said) })
+    Some(MailEvent { id: Some(id), letter, address: address(to), fate, note: note(said) })
 }
 
 /// A bare address, or the one between angle brackets.

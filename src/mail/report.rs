@@ -27,6 +27,8 @@ pub enum Fate {
     Delayed,
     /// Its reader called it spam, or wants no more.
     Complaint,
+    /// Nothing goes to the address any more, by somebody's word; of the letters that went there it says nothing.
+    Barred,
 }
 
 /// A report that was understood.

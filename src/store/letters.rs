@@ -201,18 +201,14 @@ pub(crate) fn waiting(connection: &Connection, user: &UserId, now: Timestamp) ->
     }))
 }
 
-/// Claims letters that are due, the longest due first. During a pause none, or the one that tries; but a pause is about a
-/// mail server, and does not hold what the application brings.
+/// Claims letters that are due, the longest due first. During a pause none, or the one that tries.
 pub(crate) fn claim(
     connection: &Connection,
     now: Timestamp,
     limit: u32,
     channel: Channel,
 ) -> Result<Vec<ClaimedLetter>, StoreError> {
-    let gate = match channel {
-        Channel::Mail => pauses::gate(connection)?,
-        Channel::Event => Gate::Open,
-    };
+    let gate = pauses::gate(connection, channel)?;
     let limit = match gate {
         Gate::Open => limit,
         Gate::OneFrom(from) if from <= now => limit.min(1),

@@ -9,6 +9,7 @@ use super::error::StoreError;
 use super::events;
 use super::letter_outcome::{LetterOutcome, Refusal};
 use crate::domain::bounces::{WINDOW, are_an_alarm, wait_before_try};
+use crate::domain::compose::Channel;
 use crate::domain::provider::Cap;
 
 /// How long the one letter that tries whether the sender is believed again keeps the others waiting, at most.
@@ -71,18 +72,19 @@ pub(crate) fn open(connection: &Connection) -> Result<Option<Pause>, StoreError>
     }))
 }
 
-/// When letters may leave: at once, from a moment on, or not before somebody says so.
+/// When letters may leave: at once, from a moment on, or not before somebody says so. A pause is about a mail server, and
+/// does not hold what the application brings.
 pub(crate) enum Gate {
     Open,
     OneFrom(Timestamp),
     Closed,
 }
 
-pub(crate) fn gate(connection: &Connection) -> Result<Gate, StoreError> {
-    Ok(match open(connection)? {
-        None => Gate::Open,
-        Some(Pause { until: Some(until), .. }) => Gate::OneFrom(until),
-        Some(Pause { until: None, .. }) => Gate::Closed,
+pub(crate) fn gate(connection: &Connection, channel: Channel) -> Result<Gate, StoreError> {
+    Ok(match (channel, open(connection)?) {
+        (Channel::Event, _) | (Channel::Mail, None) => Gate::Open,
+        (Channel::Mail, Some(Pause { until: Some(until), .. })) => Gate::OneFrom(until),
+        (Channel::Mail, Some(Pause { until: None, .. })) => Gate::Closed,
     })
 }
 

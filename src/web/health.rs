@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::domain::compose::Channel;
 use crate::engine::Engine;
 use crate::engine::status::Health;
 use crate::store::{Backlog, DataKeyView, Outgoing, Pause};
@@ -42,7 +43,8 @@ pub(super) async fn ready(State(engine): State<Engine>) -> (StatusCode, Json<Rea
     let at = engine.clock.now();
     let probe = engine.store.probe(at).await;
     let inbox = engine.store.backlog().await.ok();
-    let letters_paused = engine.store.pause().await.ok().flatten();
+    let letters_paused =
+        engine.store.pause().await.ok().flatten().filter(|_| engine.config.mail.channel() == Channel::Mail);
     let letters = engine.store.outgoing().await.ok();
     let mut data_keys_to_empty = engine.store.data_keys().await.unwrap_or_default();
     data_keys_to_empty.retain(|key| !key.seals && key.emptied_at.is_none() && key.since.is_some());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use relinkd::domain::compose::Channel;
 use relinkd::domain::effect::Effect;
 use relinkd::domain::event::Event;
 use relinkd::domain::ids::ItemId;
@@ -143,7 +144,7 @@ impl Shell for Stored {
     }
 
     fn next(&mut self) -> Next {
-        let agenda = self.runtime.block_on(self.store.agenda()).expect(READS);
+        let agenda = self.runtime.block_on(self.store.agenda(Channel::Mail)).expect(READS);
         Next {
             ticks: agenda.items,
             effects: agenda.effects,

@@ -64,7 +64,7 @@ impl Post for Stored {
     }
 
     fn next_letters(&mut self) -> Option<Timestamp> {
-        let agenda = self.runtime.block_on(self.store.agenda()).expect(READS);
+        let agenda = self.runtime.block_on(self.store.agenda(Channel::Mail)).expect(READS);
         agenda.users.into_iter().chain(agenda.letters).min()
     }
 }

@@ -210,10 +210,12 @@ impl Reply {
             }
             // The domain has no mail server, or is none.
             Some((_, 4, 4)) if has(&["not found", "nxdomain", "no such domain"]) => Never::RecipientGone,
+            // The recipient's mail system is at fault, and now and then calls a missing user that.
+            Some((_, 3, 0)) if has(&GONE_FOR_SURE) => Never::RecipientGone,
             Some((_, 7, _)) if has(&GONE_FOR_SURE) && !has(&["spam", "polic", "block"]) => Never::RecipientGone,
             Some((_, 7, _)) => Never::Policy,
             // These say "other": as much as no code at all.
-            Some((_, 0..=3 | 5, 0)) | None => self.never_by_words(about, &text),
+            Some((_, 0..=2 | 5, 0)) | None => self.never_by_words(about, &text),
             Some((_, 6, _)) if has(&POLICY) => Never::Policy,
             Some(_) => Never::Other,
         }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::Result;
+use crate::domain::compose::Channel;
 use crate::store::outbox::{Claimed, Settlement};
 use crate::store::pauses::{self, Gate};
 use crate::store::steps::{Rule, Told};
@@ -44,12 +45,13 @@ impl Store {
         self.threads.write(operation).await
     }
 
-    /// When what is due next, of each kind. One look, so that a round that finds nothing due writes nothing.
+    /// When what is due next, of each kind. One look, so that a round that finds nothing due writes nothing. A pause holds no
+    /// letter that the application brings.
     ///
     /// # Errors
     /// What SQLite says.
-    pub async fn agenda(&self) -> Result<Agenda> {
-        let look = |connection: &Connection| {
+    pub async fn agenda(&self, channel: Channel) -> Result<Agenda> {
+        let look = move |connection: &Connection| {
             let first = |sql: &str| -> Result<Option<Timestamp>> {
                 let at: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
                 Ok(at.and_then(|at| Timestamp::from_millisecond(at).ok()))
@@ -58,7 +60,7 @@ impl Store {
                 items: first("select min(due_at) from items where due_at is not null")?,
                 users: first("select min(due_at) from users where due_at is not null")?,
                 effects: first("select min(due_at) from outbox where lease is null")?,
-                letters: match pauses::gate(connection)? {
+                letters: match pauses::gate(connection, channel)? {
                     Gate::Open => first(LETTERS)?,
                     Gate::OneFrom(from) => first(LETTERS)?.map(|at| at.max(from)),
                     Gate::Closed => None,

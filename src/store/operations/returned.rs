@@ -34,6 +34,8 @@ pub enum Back {
     Refused,
     /// Its reader called it spam.
     Complaint,
+    /// Nothing: somebody said that no more is to go to the address.
+    Barred,
 }
 
 impl Back {
@@ -45,6 +47,7 @@ impl Back {
             Self::Soft => "soft",
             Self::Refused => "refused",
             Self::Complaint => "complaint",
+            Self::Barred => "barred",
         }
     }
 }
@@ -114,6 +117,7 @@ impl Store {
             }
             done.known = true;
             if let Some(letter) = &letter
+                && report.back != Back::Barred
                 && note_back(connection, letter, &report)?
             {
                 // Nobody read it. Once the user has another address, it is to say what this letter could not.
@@ -127,6 +131,9 @@ impl Store {
                 Back::Hard => {
                     suppress(connection, &hmac, &suppression(NoLetters::Gone), &rule, &mut done.told)?;
                     done.paused = pauses::after_bounce(connection, rule.now)?;
+                }
+                Back::Barred => {
+                    suppress(connection, &hmac, &suppression(NoLetters::Gone), &rule, &mut done.told)?;
                 }
                 Back::Complaint => {
                     suppress(connection, &hmac, &suppression(NoLetters::Complaint), &rule, &mut done.told)?;
@@ -322,7 +329,8 @@ fn note_back(connection: &Connection, letter: &Left, report: &MailReport) -> Res
     let is_bounced = letter.is_counted && matches!(report.back, Back::Hard | Back::Refused);
     let mut statement = connection.prepare_cached(
         "update letters set
-           bounce = case :back when 'soft' then coalesce(bounce, 'soft') when 'refused' then nullif(bounce, 'soft') else :back end,
+           bounce = case :back when 'soft' then iif(status = 'bounced', bounce, coalesce(bounce, 'soft'))
+             when 'refused' then nullif(bounce, 'soft') else :back end,
            status = case when :bounced then 'bounced' else status end,
            note = coalesce(:note, note)
          where letter_id = :letter",

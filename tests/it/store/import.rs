@@ -1,5 +1,6 @@
 //! Import: compared row by row, written once, in operations of bounded size, and nothing asked.
 
+use relinkd::domain::compose::Channel;
 use relinkd::domain::contact::{EmailAddress, Locale, PersonName, ZoneName};
 use relinkd::domain::event::Event;
 use relinkd::domain::ids::{Institution, InstitutionId, UserId};
@@ -67,7 +68,7 @@ async fn many_items_are_registered_held_and_asked_about_by_nobody() {
         let journal = store.journal(row(number).id, 0, 10).await.expect("it reads");
         assert_eq!(journal.iter().map(|row| row.cause.as_str()).collect::<Vec<_>>(), ["import"]);
     }
-    assert_eq!(store.agenda().await.expect("it reads").next(), None, "no effect, no tick, no letter");
+    assert_eq!(store.agenda(Channel::Mail).await.expect("it reads").next(), None, "no effect, no tick, no letter");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The outbox: one row for one wish, the earlier moment, leases, and doing again what was wished again.
 
+use relinkd::domain::compose::Channel;
 use relinkd::domain::effect::Effect;
 use relinkd::domain::event::{Event, Health};
 use relinkd::domain::policy::Policy;
@@ -50,7 +51,7 @@ async fn two_wishes_are_one_row_and_the_earlier_moment_wins() {
     let store = calm(&place).await;
     // Not before a minute after the last answer.
     step(&store, 10, Event::Suspected).await;
-    assert_eq!(store.agenda().await.expect("it reads").next(), Some(at(60)));
+    assert_eq!(store.agenda(Channel::Mail).await.expect("it reads").next(), Some(at(60)));
     step(&store, 11, Event::Suspected).await;
     assert_eq!(claim(&store, 59).await, []);
     step(&store, 20, broken()).await;
@@ -94,7 +95,7 @@ async fn a_failed_effect_comes_back_when_it_said_and_counts_its_attempts() {
         let settlement = Settlement::Retry { at: at(due + 10), why: "Plaid is away".to_owned() };
         store.settle_effect(claimed, settlement, rule(&Policy::default(), at(due))).await.expect("settled");
     }
-    assert_eq!(store.agenda().await.expect("it reads").next(), Some(at(130)));
+    assert_eq!(store.agenda(Channel::Mail).await.expect("it reads").next(), Some(at(130)));
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use relinkd::domain::policy::Policy;
 use relinkd::domain::provider::{Cap, Caps};
 use relinkd::engine::apply::rule;
 use relinkd::store::{
-    Back, Begun, ClaimedLetter, Composer, Departure, EventFilter, LetterOutcome, MailReport, NewProfile, PauseReason,
-    Refusal, Store, Teller,
+    Back, Begun, ClaimedLetter, Composer, Departure, EventFilter, LetterFilter, LetterOutcome, MailReport, NewProfile,
+    PauseReason, Refusal, Store, Teller,
 };
 use uuid::Uuid;
 
@@ -188,7 +188,7 @@ async fn more_than_three_in_a_hundred_that_come_back_stop_all_letters() {
         (pause.why, pause.note.as_str()),
         (PauseReason::Bounces, "7 of the last 200 letters came back or were refused")
     );
-    assert_eq!(store.agenda().await.expect("it reads").letters, None);
+    assert_eq!(store.agenda(Channel::Mail).await.expect("it reads").letters, None);
     let (_, lifted) = store.end_pause(true, at(second + 3 * DAY)).await.expect("it writes").expect("there is one");
     assert_eq!(
         (lifted, store.suppressions(None, 100).await.expect("it reads").len()),
@@ -245,6 +245,8 @@ async fn letters_that_nobody_takes_are_an_alarm_and_full_mailboxes_are_none() {
     let number = number_of(&late);
     assert_eq!(settle(&store, late, refused(Refusal::Letter), 302).await, None);
     assert_eq!(claim(&store, 2 * DAY).await, [], "all letters wait");
+    assert_eq!(store.agenda(Channel::Mail).await.expect("it reads").letters, None);
+    assert!(store.agenda(Channel::Event).await.expect("it reads").letters.is_some(), "the application may go on");
     let by_event = store.claim_letters(at(2 * DAY), 10, Channel::Event).await.expect("it claims");
     assert_eq!(by_event.iter().map(number_of).collect::<Vec<_>>(), [number], "kept, and the application's to bring");
 }
@@ -276,7 +278,34 @@ async fn what_services_refuse_after_they_took_it_is_an_alarm_too() {
     }
     for letter in &letters[..6] {
         assert_eq!(tells(letter, Back::Refused).await, None);
+        assert_eq!(tells(letter, Back::Soft).await, None, "the order is not promised");
     }
     assert_eq!(tells(&letters[20], Back::Refused).await, Some(PauseReason::Bounces), "7 of 200");
     assert_eq!(store.suppressions(None, 100).await.expect("it reads"), [], "no address is to blame");
+}
+
+#[tokio::test]
+async fn addresses_that_somebody_switches_off_say_nothing_about_the_letters_that_went_there() {
+    let place = Place::new();
+    let store = place.open(at(0));
+    let letters: Vec<ClaimedLetter> = on_their_way(&store, 200).await.collect();
+    for letter in &letters {
+        assert_eq!(begin(&store, number_of(letter), "example.com", &gmail(1), 15).await, Begun::Go);
+        assert_eq!(settle(&store, letter.clone(), accepted(), 20).await, None);
+    }
+    for number in 1..=20 {
+        let report = MailReport {
+            source: Teller::Postmark,
+            event: None,
+            letter: None,
+            address: Some(address(number, "example.com")),
+            back: Back::Barred,
+            note: None,
+        };
+        let reported = store.report_mail(report, rule(&Policy::default(), at(30))).await.expect("it writes");
+        assert_eq!(reported.paused, None);
+    }
+    assert_eq!(store.suppressions(None, 100).await.expect("it reads").len(), 20);
+    let listed = store.letters(LetterFilter::default(), None, 200).await.expect("it reads");
+    assert!(listed.iter().all(|letter| letter.status == "accepted"), "they were delivered");
 }

@@ -252,3 +252,23 @@ async fn a_sender_at_fault_pauses_all_letters_until_one_passes() {
     assert_eq!((server.letters().len(), world.statuses().await), (1, vec!["accepted".to_owned()]));
     world.end().await;
 }
+
+#[tokio::test]
+async fn one_letter_that_is_refused_for_its_sender_while_others_arrive_is_given_up() {
+    let reply = "550 DMARC check failed.";
+    let server = MailServer::start(Mood::Refuses { address: "user-1@", reply }).await;
+    let world = World::with(Settings { smtp_url: Some(server.url()), ..Settings::default() }).await;
+    let item = one_item_in(&world).await;
+    world.user("user-2").await;
+    let other = world.item("user-2", bank("River Bank")).await;
+    world.breaks(&item).await;
+    world.breaks(&other).await;
+    world.after(days(4)).await;
+    assert!(!world.statuses().await.contains(&"bounced".to_owned()));
+    world.after(days(5)).await;
+    let statuses = world.statuses().await;
+    assert!(statuses.contains(&"bounced".to_owned()) && server.letters().len() == 3, "{statuses:?}");
+    server.becomes(Mood::Fine);
+    world.after(hours(5)).await;
+    world.end().await;
+}
