@@ -148,8 +148,13 @@ async fn other_accounts_after_a_repair_are_told_with_and_without_the_probe() {
         breaks_and_is_repaired(&world, &item, Some(vec![opened])).await;
         assert_eq!(changes(&world, &item).await, [json!({ "gone": 2, "new": 1 })]);
         let rows = world.rows().join("\n");
-        for clear in ["Checking", "New savings", "4821", "9002"] {
+        for clear in ["Checking", "New savings"] {
             assert!(!rows.contains(clear), "{clear} is in the store");
+        }
+        // As a word: four digits stand in one id or another now and then.
+        let is_part = |c: char| c.is_alphanumeric() || c == '-';
+        for clear in ["4821", "9002"] {
+            assert!(!rows.split(|c| !is_part(c)).any(|word| word == clear), "{clear} is in the store");
         }
         world.end().await;
     }
