@@ -323,3 +323,13 @@ fn a_file_that_cannot_be_read_is_a_fault() {
     fs::write(&path, MINIMAL).expect("written");
     assert_eq!(load(&path, std::iter::empty()).expect("valid").store.path, folder.path().join("relinkd.db"));
 }
+
+#[test]
+fn a_mailbox_providers_cap_holds_only_where_letters_go_by_mail() {
+    let by_mail = check(MINIMAL).expect("no fault");
+    assert!(by_mail.mail.daily_caps.of("gmail.com").is_some(), "there is one without a word");
+    for caps in ["", "\ndaily_caps = [\"gmail.com 7\"]"] {
+        let by_event = check(&minimal_with("mail", &format!("delivery = \"event\"{caps}"))).expect("no fault");
+        assert_eq!(by_event.mail.daily_caps.of("gmail.com"), None);
+    }
+}

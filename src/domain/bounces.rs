@@ -5,7 +5,8 @@ use jiff::SignedDuration;
 /// How many of the last letters are looked at, and how many there have to be at least.
 pub const WINDOW: u32 = 200;
 
-/// More that came back or were refused than so many in a hundred are an alarm. Mail providers begin to refuse a sender at about five.
+/// More that came back or were refused than so many in a hundred are an alarm. Mail providers begin to refuse a sender at about
+/// five.
 const PERCENT_MAX: u32 = 3;
 
 /// The first wait before one letter tries whether the sender is believed again, doubling ...

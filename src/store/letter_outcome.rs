@@ -71,6 +71,17 @@ pub enum Refusal {
     Letter,
 }
 
+impl Refusal {
+    /// What stands in the column `bounce`.
+    fn bounce(&self) -> Option<&'static str> {
+        match self {
+            Self::Gone(_) => Some("hard"),
+            Self::Mailbox => Some("soft"),
+            Self::Letter => None,
+        }
+    }
+}
+
 /// Notes how an attempt ended. The steps of the Items follow in the same operation.
 pub(crate) fn settle(
     connection: &Connection,
@@ -88,15 +99,12 @@ pub(crate) fn settle(
         LetterOutcome::Withheld { why } => ("withheld", None, why.as_str(), false, false),
     };
     // One that leaves has both since its body began to go out.
-    let (language, subject) = match outcome {
-        LetterOutcome::WrittenDown { language, subject } => (Some(language), Some(subject)),
-        LetterOutcome::Accepted { .. }
-        | LetterOutcome::Deferred { .. }
-        | LetterOutcome::SenderAtFault { .. }
-        | LetterOutcome::Bounced { .. }
-        | LetterOutcome::Uncertain { .. }
-        | LetterOutcome::Withheld { .. } => (None, None),
+    let (language, subject) = if let LetterOutcome::WrittenDown { language, subject } = outcome {
+        (Some(language), Some(subject))
+    } else {
+        (None, None)
     };
+    let bounce = if let LetterOutcome::Bounced { refusal, .. } = outcome { refusal.bounce() } else { None };
     let is_reply = matches!(outcome, LetterOutcome::Accepted { .. } | LetterOutcome::Bounced { .. });
     let mut statement = connection.prepare_cached(
         "update letters set status = :status, due_at = :due, attempts = attempts + :attempt,
@@ -114,17 +122,7 @@ pub(crate) fn settle(
         ":reply": is_reply.then_some(text),
         ":note": (!is_reply).then_some(text),
         ":settled": due.is_none().then_some(ms(now)),
-        ":bounce": match outcome {
-            LetterOutcome::Bounced { refusal: Refusal::Gone(_), .. } => Some("hard"),
-            LetterOutcome::Bounced { refusal: Refusal::Mailbox, .. } => Some("soft"),
-            LetterOutcome::Bounced { refusal: Refusal::Letter, .. }
-            | LetterOutcome::Accepted { .. }
-            | LetterOutcome::WrittenDown { .. }
-            | LetterOutcome::Deferred { .. }
-            | LetterOutcome::SenderAtFault { .. }
-            | LetterOutcome::Uncertain { .. }
-            | LetterOutcome::Withheld { .. } => None,
-        },
+        ":bounce": bounce,
         ":language": language,
         ":subject": subject,
     })?;

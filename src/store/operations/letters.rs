@@ -258,12 +258,11 @@ impl Store {
                     pauses::try_another(connection, rule.now)?;
                 }
                 // What else was refused would be refused again: the rung stands, and nobody had the letter.
-                LetterOutcome::Bounced { refusal: Refusal::Mailbox, .. } => {
+                LetterOutcome::Bounced { refusal: refusal @ (Refusal::Mailbox | Refusal::Letter), .. } => {
                     mention(connection, &rule, letter.id, &letter.lines, Event::LetterRefused, told)?;
-                }
-                LetterOutcome::Bounced { refusal: Refusal::Letter, .. } => {
-                    mention(connection, &rule, letter.id, &letter.lines, Event::LetterRefused, told)?;
-                    settled.paused = pauses::after_bounce(connection, rule.now)?;
+                    if *refusal == Refusal::Letter {
+                        settled.paused = pauses::after_bounce(connection, rule.now)?;
+                    }
                 }
                 LetterOutcome::Bounced { why, refusal: Refusal::Gone(address) } => {
                     // Nobody read it. Once the user has another address, it is to say what this letter could not.

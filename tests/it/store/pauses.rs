@@ -220,6 +220,16 @@ async fn on_their_way(store: &Store, letters: u32) -> impl Iterator<Item = Claim
     claimed.into_iter()
 }
 
+/// So many letters that the mail server took, in the users' order.
+async fn delivered(store: &Store, letters: u32) -> Vec<ClaimedLetter> {
+    let letters: Vec<ClaimedLetter> = on_their_way(store, letters).await.collect();
+    for letter in &letters {
+        assert_eq!(begin(store, number_of(letter), "example.com", &gmail(1), 15).await, Begun::Go);
+        assert_eq!(settle(store, letter.clone(), accepted(), 20).await, None);
+    }
+    letters
+}
+
 fn refused(refusal: Refusal) -> LetterOutcome {
     LetterOutcome::Bounced { why: "554 5.7.1 refused".to_owned(), refusal }
 }
@@ -255,11 +265,7 @@ async fn letters_that_nobody_takes_are_an_alarm_and_full_mailboxes_are_none() {
 async fn what_services_refuse_after_they_took_it_is_an_alarm_too() {
     let place = Place::new();
     let store = place.open(at(0));
-    let letters: Vec<ClaimedLetter> = on_their_way(&store, 200).await.collect();
-    for letter in &letters {
-        assert_eq!(begin(&store, number_of(letter), "example.com", &gmail(1), 15).await, Begun::Go);
-        assert_eq!(settle(&store, letter.clone(), accepted(), 20).await, None);
-    }
+    let letters = delivered(&store, 200).await;
     let tells = async |letter: &ClaimedLetter, back: Back| {
         let report = MailReport {
             source: Teller::Postmark,
@@ -288,11 +294,7 @@ async fn what_services_refuse_after_they_took_it_is_an_alarm_too() {
 async fn addresses_that_somebody_switches_off_say_nothing_about_the_letters_that_went_there() {
     let place = Place::new();
     let store = place.open(at(0));
-    let letters: Vec<ClaimedLetter> = on_their_way(&store, 200).await.collect();
-    for letter in &letters {
-        assert_eq!(begin(&store, number_of(letter), "example.com", &gmail(1), 15).await, Begun::Go);
-        assert_eq!(settle(&store, letter.clone(), accepted(), 20).await, None);
-    }
+    delivered(&store, 200).await;
     for number in 1..=20 {
         let report = MailReport {
             source: Teller::Postmark,
